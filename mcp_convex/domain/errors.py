@@ -1,0 +1,243 @@
+"""
+Every failure this server reports on purpose:
+
+* ConvexMcpError
+  x InputError                    another call with other arguments may succeed
+    + NotFound                      not_found
+    + InvalidArguments              invalid_arguments
+    + PathRefused                   path_refused
+    + EditMismatch                  edit_mismatch
+    + StaleBase                     stale_base
+    + TooLarge                      too_large
+  x AccessError                   a person or the operator has to act first
+    + CredentialRejected            credential_rejected
+    + ActionNotAllowed              action_not_allowed
+    + BlockedByPolicy               blocked_by_policy
+    + Declined                      declined
+    + CannotAsk                     cannot_ask
+  x PushFailed                    a push could not begin
+    + PushUnderWay                  push_under_way
+  x FunctionFailed                the app's own code threw
+    + FunctionThrew                 function_threw
+  x UpstreamError                 Convex did not answer as it should
+    + ConvexUnreachable             convex_unreachable
+    + RateLimited                   rate_limited
+    + UnexpectedAnswer              unexpected_answer
+  x SandboxError                  this machine or the sandbox is not fit for the work
+    + ToolMissing                   tool_missing
+    + DirectoryUnusable             directory_unusable
+    + DiskFull                      disk_full
+    + PortInUse                     port_in_use
+    + IsolationUnavailable          isolation_unavailable
+    + InstallFailed                 install_failed
+    + EngineFailed                  engine_failed
+    + StoreCorrupt                  store_corrupt
+    + SettingsInvalid               settings_invalid
+
+A leaf has a `code` that never changes once released. Anything else that reaches
+the tool boundary is a bug in this server and is reported as `internal_error`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+Retry = Literal["never", "same_call", "changed_call", "after_person"]
+
+
+class ConvexMcpError(Exception):
+    """Base class. Never raised itself: raise a leaf, which has a `code`."""
+
+    code: ClassVar[str]
+    retry: ClassVar[Retry] = "never"
+
+    def __init__(self, message: str, *, next_step: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+
+
+class InputError(ConvexMcpError):
+    """The call cannot succeed with these arguments."""
+
+    retry: ClassVar[Retry] = "changed_call"
+
+
+class NotFound(InputError):
+    """No file, function, table, push or deployment has that name."""
+
+    code = "not_found"
+
+
+class InvalidArguments(InputError):
+    """The arguments do not fit what the tool or the function accepts."""
+
+    code = "invalid_arguments"
+
+
+class PathRefused(InputError):
+    """The path is outside the workspace, or one that tools may not touch."""
+
+    code = "path_refused"
+
+
+class EditMismatch(InputError):
+    """The text to replace does not stand in the file exactly once."""
+
+    code = "edit_mismatch"
+
+
+class StaleBase(InputError):
+    """The file has changed since the hash that the change was based on."""
+
+    code = "stale_base"
+
+
+class TooLarge(InputError):
+    """A file, a change set or an answer exceeds its bound."""
+
+    code = "too_large"
+
+
+class AccessError(ConvexMcpError):
+    """The call is understood, and this server may not carry it out."""
+
+    retry: ClassVar[Retry] = "after_person"
+
+
+class CredentialRejected(AccessError):
+    """The deployment answered 401: the stored credential is wrong, expired or revoked."""
+
+    code = "credential_rejected"
+
+
+class ActionNotAllowed(AccessError):
+    """The deployment answered 403: the credential lacks a role action, such as `deployment:deploy`."""
+
+    code = "action_not_allowed"
+
+
+class BlockedByPolicy(AccessError):
+    """This server's own settings forbid the call, such as a write to a prod deployment."""
+
+    code = "blocked_by_policy"
+
+
+class Declined(AccessError):
+    """The person was asked, and said no."""
+
+    code = "declined"
+
+
+class CannotAsk(AccessError):
+    """The call needs a person's consent, and the client cannot show a question."""
+
+    code = "cannot_ask"
+
+
+class PushFailed(ConvexMcpError):
+    """A push could not begin. One that began ends as a `PushResult`, whatever its outcome."""
+
+
+class PushUnderWay(PushFailed):
+    """Another push to the same deployment holds its lease."""
+
+    code = "push_under_way"
+    retry: ClassVar[Retry] = "same_call"
+
+
+class FunctionFailed(ConvexMcpError):
+    """A function of the app ran and failed. Its text is data, not ours."""
+
+    retry: ClassVar[Retry] = "changed_call"
+
+
+class FunctionThrew(FunctionFailed):
+    """The function, or its argument or return validator, threw."""
+
+    code = "function_threw"
+
+
+class UpstreamError(ConvexMcpError):
+    """Convex could not be reached, or did not answer as its API says."""
+
+
+class ConvexUnreachable(UpstreamError):
+    """No answer arrived: DNS, TLS, a refused connection or a timeout."""
+
+    code = "convex_unreachable"
+    retry: ClassVar[Retry] = "same_call"
+
+
+class RateLimited(UpstreamError):
+    """Convex answered 429 or 503."""
+
+    code = "rate_limited"
+    retry: ClassVar[Retry] = "same_call"
+
+
+class UnexpectedAnswer(UpstreamError):
+    """The answer does not have the shape that Convex documents."""
+
+    code = "unexpected_answer"
+
+
+class SandboxError(ConvexMcpError):
+    """This machine, or the sandbox, cannot do the work as it is."""
+
+    retry: ClassVar[Retry] = "after_person"
+
+
+class ToolMissing(SandboxError):
+    """Node, npm or another program is absent or too old."""
+
+    code = "tool_missing"
+
+
+class DirectoryUnusable(SandboxError):
+    """A directory does not exist, is not a directory, or cannot be written."""
+
+    code = "directory_unusable"
+
+
+class DiskFull(SandboxError):
+    """A write failed for want of space. Nothing was changed."""
+
+    code = "disk_full"
+
+
+class PortInUse(SandboxError):
+    """Another program listens on a port that this server needs."""
+
+    code = "port_in_use"
+
+
+class IsolationUnavailable(SandboxError):
+    """The isolation that the operator asked for does not work on this machine."""
+
+    code = "isolation_unavailable"
+
+
+class InstallFailed(SandboxError):
+    """npm could not install the workspace's packages."""
+
+    code = "install_failed"
+
+
+class EngineFailed(SandboxError):
+    """The embedded deployment's function runner died or did not answer in time. It has been restarted."""
+
+    code = "engine_failed"
+    retry: ClassVar[Retry] = "same_call"
+
+
+class StoreCorrupt(SandboxError):
+    """The store cannot be read, or a record cannot be decrypted with the keys at hand."""
+
+    code = "store_corrupt"
+
+
+class SettingsInvalid(SandboxError):
+    """A setting, flag or record that the operator gave is unknown or out of range."""
+
+    code = "settings_invalid"

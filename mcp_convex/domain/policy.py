@@ -1,0 +1,37 @@
+"""The operator's limits, fixed when the server starts. Nothing an agent sends can widen them."""
+
+from __future__ import annotations
+
+from mcp_convex.domain.errors import BlockedByPolicy
+from mcp_convex.domain.models import Model, Target
+
+
+class Policy(Model):
+    read_only: bool = False
+    allow_production: bool = False
+
+    def check_write(self, target: Target) -> None:
+        """
+        Return if the server may change *target*.
+
+        Raises:
+            BlockedByPolicy: It may not.
+        """
+        if self.read_only:
+            raise BlockedByPolicy(
+                "This server is read-only.", next_step="Ask the operator to start it without MCP_CONVEX_READ_ONLY."
+            )
+        self.check_read(target)
+
+    def check_read(self, target: Target) -> None:
+        """
+        Return if the server may act on *target* at all.
+
+        Raises:
+            BlockedByPolicy: It is a production deployment, and the operator has not enabled those.
+        """
+        if target.type == "prod" and not self.allow_production:
+            raise BlockedByPolicy(
+                f"`{target.name}` is a production deployment, which this server may not touch.",
+                next_step="Use a dev or preview deployment. Only the operator can enable production.",
+            )

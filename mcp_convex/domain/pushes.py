@@ -1,0 +1,113 @@
+"""A push and what came of it: the words of the contract that agents, pages and other services rely on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from mcp_convex.domain.models import IsolationMode, Model, Target
+
+Outcome = Literal["pushed", "previewed", "checked", "rejected", "failed"]
+Purpose = Literal["push", "preview", "check"]
+"""`push` goes live; `preview` asks the deployment and stops before that; `check` never leaves this server."""
+
+Stage = Literal["installing", "bundling", "starting", "type check", "schema", "finishing", "done"]
+STAGES: tuple[Stage, ...] = ("installing", "bundling", "starting", "type check", "schema", "finishing", "done")
+
+FailureClass = Literal[
+    "source",
+    "data_mismatch",
+    "env_missing",
+    "auth",
+    "quota",
+    "conflict",
+    "too_large",
+    "needs_consent",
+    "transient",
+    "timeout",
+    "tooling",
+]
+REJECTIONS: frozenset[FailureClass] = frozenset(
+    {"source", "data_mismatch", "env_missing", "too_large", "needs_consent"}
+)
+"""Failures that the code or its setting has earned: `rejected`. Any other is `failed`."""
+
+Severity = Literal["error", "warning", "note"]
+Source = Literal["tsc", "esbuild", "convex", "check"]
+
+
+class Diagnostic(Model):
+    """One thing that is wrong, where, and the smallest repair."""
+
+    file: str | None = Field(default=None, description="From the workspace's root.")
+    line: int | None = Field(default=None, description="1-based.")
+    column: int | None = Field(default=None, description="1-based.")
+    severity: Severity = "error"
+    code: str = Field(description="Stable: `TS2322`, `SchemaValidationFailed`, `InvalidModules`, `unresolved_import`…")
+    message: str
+    snippet: str | None = Field(default=None, description="The line of source that is meant.")
+    hint: str | None = Field(default=None, description="The smallest repair.")
+    source: Source
+
+
+class ChangedFunctions(Model):
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+class ChangedIndexes(Model):
+    added: tuple[str, ...] = Field(default=(), description="Such as `messages.by_channel(channelId)`.")
+    removed: tuple[str, ...] = ()
+
+
+class Changes(Model):
+    """What a push would do, or did, as the deployment's own analysis has it."""
+
+    functions: ChangedFunctions = ChangedFunctions()
+    indexes: ChangedIndexes = ChangedIndexes()
+    tables: tuple[str, ...] = Field(default=(), description="The tables that the schema declares.")
+
+
+class PushResult(Model):
+    """What came of a push. `outcome` is `pushed` only when the deployment itself confirmed it."""
+
+    outcome: Outcome
+    id: str = Field(description="Read it again as `convex://pushes/{id}`.")
+    stage: Stage = Field(description="How far it came.")
+    failure: FailureClass | None = Field(default=None, description="Why it did not go through; none when it did.")
+    next_step: str = Field(description="What to do now.")
+    target: Target | None = None
+    duration_s: float = Field(description="Seconds.")
+    attempts: int = Field(default=1, description="How often the CLI was started or an upstream call was repeated.")
+    diagnostics: tuple[Diagnostic, ...] = ()
+    changes: Changes | None = None
+    isolation: IsolationMode | None = Field(default=None, description="How the CLI was confined while it ran.")
+    raw_tail: str | None = Field(default=None, description="The end of the CLI's output, where no parser knew it.")
+
+
+class GateVerdict(Model):
+    """
+    What the gate saw of one run of the CLI, whatever the CLI itself said.
+
+    `live` is the only proof that code went live: the deployment answered `finish_push` with success.
+    """
+
+    live: bool = False
+    reached: Stage = "bundling"
+    failure: FailureClass | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    changes: Changes | None = None
+    attempts: int = 1
+    stopped: bool = Field(default=False, description="The gate ended the run on purpose.")
+
+
+class PushRecord(Model):
+    """A push as the store keeps it."""
+
+    id: str
+    workspace: str
+    started_at: datetime
+    result: PushResult

@@ -1,0 +1,64 @@
+"""Values that must not leave the process, and the second lock that keeps them in: redaction."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import NewType
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+AdminKeyValue = NewType("AdminKeyValue", SecretStr)
+"""A deployment's credential on the wire: an admin key (`name|hex`), a deploy key or a re-prefixed OAuth token."""
+
+PlaceholderValue = NewType("PlaceholderValue", SecretStr)
+"""The key that a sandboxed CLI is given: valid at the gate only, for one push only."""
+
+REDACTED = "[redacted]"
+
+_KEY_SHAPED = re.compile(r"\b(?:(?:prod|dev|preview|project|team|custom):)?[\w:-]+\|[A-Za-z0-9+/=_-]{8,}")
+_JWT_SHAPED = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+")
+_PEM_SHAPED = re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.DOTALL)
+_SHORTEST_SECRET = 6
+"""Characters. A shorter value stands in too many harmless places to be masked by its text."""
+
+
+class Redactor:
+    """
+    Masks known secrets, in each form that a program may print them in, and whatever is shaped like one.
+
+    Immutable: `knowing` returns a wider one.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._known = frozenset(value for value in known if len(value) >= _SHORTEST_SECRET)
+        forms = sorted({form for value in self._known for form in _forms(value)}, key=len, reverse=True)
+        self._exact = re.compile("|".join(map(re.escape, forms))) if forms else None
+        self.longest = max(map(len, forms), default=0)
+
+    def knowing(self, *values: str) -> Redactor:
+        """Return a redactor that also masks *values*."""
+        return Redactor(self._known.union(values))
+
+    def __call__(self, text: str) -> str:
+        """Return *text* with every secret masked."""
+        if self._exact:
+            text = self._exact.sub(REDACTED, text)
+        for shape in (_PEM_SHAPED, _JWT_SHAPED, _KEY_SHAPED):
+            text = shape.sub(REDACTED, text)
+        return text
+
+
+redact = Redactor()
+"""Masks what is shaped like a secret, for places that know none by value."""
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield value
+    yield json.dumps(value)[1:-1]
+    yield quote(value, safe="")
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(value.encode()).decode().rstrip("=")
