@@ -1,1 +1,17 @@
-""""""
+"""Where Python meets MCP. Tools and resources speak MCP through this package."""
+
+from mcp_convex.boundary.progress import ContextProgress
+from mcp_convex.boundary.server import ConvexServer
+from mcp_convex.boundary.spec import Ctx, Effect, ResourceSpec, ToolSpec, resource, services, tool
+
+__all__ = [
+    "ContextProgress",
+    "ConvexServer",
+    "Ctx",
+    "Effect",
+    "ResourceSpec",
+    "ToolSpec",
+    "resource",
+    "services",
+    "tool",
+]

@@ -17,11 +17,20 @@ class Policy(Model):
         Raises:
             BlockedByPolicy: It may not.
         """
+        self.check_files()
+        self.check_read(target)
+
+    def check_files(self) -> None:
+        """
+        Return if the server may change the workspace's files.
+
+        Raises:
+            BlockedByPolicy: It is read-only.
+        """
         if self.read_only:
             raise BlockedByPolicy(
                 "This server is read-only.", next_step="Ask the operator to start it without MCP_CONVEX_READ_ONLY."
             )
-        self.check_read(target)
 
     def check_read(self, target: Target) -> None:
         """

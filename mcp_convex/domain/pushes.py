@@ -85,7 +85,20 @@ class PushResult(Model):
     diagnostics: tuple[Diagnostic, ...] = ()
     changes: Changes | None = None
     isolation: IsolationMode | None = Field(default=None, description="How the CLI was confined while it ran.")
+    notes: tuple[str, ...] = Field(default=(), description="What else is worth knowing.")
     raw_tail: str | None = Field(default=None, description="The end of the CLI's output, where no parser knew it.")
+
+
+class CheckResult(Model):
+    """What the type check of the current sources found, without any deployment."""
+
+    ok: bool = Field(description="True when the sources bundle and type-check.")
+    next_step: str = Field(description="What to do now.")
+    duration_s: float = Field(description="Seconds.")
+    failure: FailureClass | None = Field(default=None, description="Why it is not ok.")
+    diagnostics: tuple[Diagnostic, ...] = ()
+    isolation: IsolationMode | None = Field(default=None, description="How the compiler was confined while it ran.")
+    raw_tail: str | None = Field(default=None, description="The end of the output, where no parser knew it.")
 
 
 class GateVerdict(Model):

@@ -1,1 +1,43 @@
-""""""
+"""What an agent can read without a call: the live schema and functions, pushes, and the workspace's files."""
+
+from __future__ import annotations
+
+from mcp_convex.boundary import resource
+from mcp_convex.domain.models import ConvexFunction, Model, Table
+from mcp_convex.domain.pushes import PushRecord
+from mcp_convex.services import Services
+
+
+class LiveSchema(Model):
+    tables: tuple[Table, ...]
+
+
+class LiveFunctions(Model):
+    functions: tuple[ConvexFunction, ...]
+
+
+@resource("convex://schema", "The live tables")
+async def schema(services: Services) -> LiveSchema:
+    """Tables, fields and indexes as they are live on the deployment."""
+    return LiveSchema(tables=await services.data.list_tables())
+
+
+@resource("convex://functions", "The live functions")
+async def functions(services: Services) -> LiveFunctions:
+    """Functions as they are live on the deployment, with kind, visibility and arguments."""
+    return LiveFunctions(functions=await services.functions.list())
+
+
+@resource("convex://pushes/{push_id}", "A push")
+async def push(services: Services, push_id: str) -> PushRecord:
+    """What came of an earlier push, by the `id` of its result."""
+    return await services.pushes.get(push_id)
+
+
+@resource("convex://files/{+path}", "A file of the workspace", mime_type="text/plain")
+async def file(services: Services, path: str) -> str:
+    """A source file of the workspace."""
+    return (await services.files.read(path)).content
+
+
+RESOURCES = (schema, functions, push, file)

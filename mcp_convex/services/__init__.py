@@ -1,1 +1,24 @@
-""""""
+"""What one can ask for, one class a noun. Knows the domain and its ports, not MCP and not HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcp_convex.services.data import DataService
+from mcp_convex.services.files import FileService
+from mcp_convex.services.functions import FunctionService
+from mcp_convex.services.logs import LogService
+from mcp_convex.services.pushes import PushService
+from mcp_convex.services.targets import TargetService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """One principal's services over one workspace."""
+
+    files: FileService
+    pushes: PushService
+    functions: FunctionService
+    data: DataService
+    logs: LogService
+    targets: TargetService

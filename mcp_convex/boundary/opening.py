@@ -1,0 +1,57 @@
+"""Opening the services at the first need, so that a server that is only listed or probed opens nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from mcp_convex.domain.errors import ConvexMcpError
+from mcp_convex.services import Services
+
+OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
+
+
+class LazyServices:
+    """
+    Services that open when `get` is first awaited and stay open until `aclose`.
+
+    One task opens and closes them: what they hold must be left in the task that entered it.
+    """
+
+    def __init__(self, open_services: OpenServices) -> None:
+        self._open = open_services
+        self._lock = asyncio.Lock()
+        self._closing = asyncio.Event()
+        self._holder: asyncio.Task[None] | None = None
+        self._services: Services | None = None
+
+    async def get(self) -> Services:
+        """
+        Return the services, opened if they were not.
+
+        Raises:
+            ConvexMcpError: They cannot be opened. The next call tries again.
+        """
+        async with self._lock:
+            if self._services is None:
+                opened: asyncio.Future[Services] = asyncio.get_running_loop().create_future()
+                self._holder = asyncio.create_task(self._hold(opened))
+                self._services = await opened
+            return self._services
+
+    async def aclose(self) -> None:
+        """Close what was opened, and return when it is."""
+        self._closing.set()
+        if self._holder is not None:
+            await self._holder
+
+    async def _hold(self, opened: asyncio.Future[Services]) -> None:
+        try:
+            async with self._open() as services:
+                opened.set_result(services)
+                await self._closing.wait()
+        except ConvexMcpError as exc:
+            if opened.done():
+                raise
+            opened.set_exception(exc)

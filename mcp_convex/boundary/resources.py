@@ -1,0 +1,78 @@
+"""Reading and listing the declared resources. A listed one may need the services too, which the SDK's own cannot have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from inspect import getdoc
+
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.shared.uri_template import UriTemplate
+from mcp.types import Resource, ResourceTemplate
+from pydantic import BaseModel
+
+from mcp_convex.boundary.spec import ResourceSpec
+from mcp_convex.services import Services
+
+LISTED_FILES = 200
+"""The most files that a listing names; the tool `list_files` shows all of them."""
+
+
+class Resources:
+    """The resources of one server."""
+
+    def __init__(self, specs: Sequence[ResourceSpec]) -> None:
+        self._fixed = [spec for spec in specs if "{" not in spec.uri]
+        self._templates = [(UriTemplate.parse(spec.uri), spec) for spec in specs if "{" in spec.uri]
+
+    async def listed(self, services: Services) -> list[Resource]:
+        """Return the fixed resources, then the workspace's files."""
+        fixed = [
+            Resource(
+                uri=spec.uri,
+                name=spec.fn.__name__,
+                title=spec.title,
+                description=getdoc(spec.fn),
+                mime_type=spec.mime_type,
+            )
+            for spec in self._fixed
+        ]
+        files = await services.files.list()
+        return fixed + [
+            Resource(uri=f"convex://files/{file.path}", name=file.path, mime_type="text/plain", size=file.size)
+            for file in files[:LISTED_FILES]
+        ]
+
+    def templates(self) -> list[ResourceTemplate]:
+        """Return the resources whose URI has parameters."""
+        return [
+            ResourceTemplate(
+                uri_template=spec.uri,
+                name=spec.fn.__name__,
+                title=spec.title,
+                description=getdoc(spec.fn),
+                mime_type=spec.mime_type,
+            )
+            for _, spec in self._templates
+        ]
+
+    async def read(self, uri: str, services: Services) -> ReadResourceContents:
+        """
+        Return what stands at *uri*.
+
+        Raises:
+            ResourceNotFoundError: No resource has that URI.
+        """
+        spec, parameters = self._find(uri)
+        found = await spec.fn(services, **parameters)
+        text = found.model_dump_json(indent=2) if isinstance(found, BaseModel) else found
+        return ReadResourceContents(content=text, mime_type=spec.mime_type)
+
+    def _find(self, uri: str) -> tuple[ResourceSpec, dict[str, str]]:
+        for spec in self._fixed:
+            if spec.uri == uri:
+                return spec, {}
+        for template, spec in self._templates:
+            if (found := template.match(uri)) is not None:
+                return spec, {name: str(value) for name, value in found.items()}
+        raise ResourceNotFoundError(f"Unknown resource: {uri}")

@@ -1,0 +1,128 @@
+"""
+The MCP server, and the one place where an exception becomes an answer.
+
+The conversion sits around `call_tool` and `read_resource`, not around each tool, so
+that it also sees what the framework raises for them: bad arguments, an unknown name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp.server import MCPServer
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
+from mcp.types import CallToolResult, InputRequiredResult, Resource, ResourceTemplate, TextContent
+from pydantic import AnyUrl, ValidationError
+
+from mcp_convex.boundary.opening import LazyServices, OpenServices
+from mcp_convex.boundary.resources import Resources
+from mcp_convex.boundary.spec import ResourceSpec, ToolSpec
+from mcp_convex.boundary.tools import as_tool
+from mcp_convex.domain.errors import ConvexMcpError, NotFound, Retry
+from mcp_convex.domain.secrets import redact
+
+logger = logging.getLogger(__name__)
+
+
+class ConvexServer(MCPServer[LazyServices]):
+    """Serves *tools* and *resources* over the services that *open_services* opens, once, for the server's life."""
+
+    def __init__(
+        self,
+        open_services: OpenServices,
+        *,
+        version: str,
+        instructions: str,
+        tools: Iterable[ToolSpec],
+        resources: Sequence[ResourceSpec],
+    ) -> None:
+        super().__init__(
+            "convex",
+            title="Convex",
+            description="Give an app a Convex backend: write its functions, push them, run them, read the data.",
+            instructions=instructions,
+            version=version,
+            tools=[as_tool(spec) for spec in tools],
+            lifespan=self._lifespan,
+        )
+        self._services = LazyServices(open_services)
+        self._resources = Resources(resources)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: MCPServer[LazyServices]) -> AsyncGenerator[LazyServices]:
+        try:
+            yield self._services
+        finally:
+            await self._services.aclose()
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[LazyServices, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as exc:
+            return _answer(name, exc)
+
+    async def list_resources(self) -> list[Resource]:
+        # The SDK lists resources without a Context, so they reach the services through the server.
+        return await self._resources.listed(await self._services.get())
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        return self._resources.templates()
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[LazyServices, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        del context
+        try:
+            return [await self._resources.read(str(uri), await self._services.get())]
+        except ConvexMcpError as exc:
+            raise _resource_error(exc) from None
+        except (ResourceError, asyncio.CancelledError):
+            raise
+        except Exception as exc:  # noqa: BLE001 - the edge: its text may hold a key, so only its type is kept
+            logger.error("resource: %s", type(exc).__name__)  # noqa: TRY400 - a traceback may hold a key too
+            raise ResourceError("internal_error: A bug in mcp-convex stopped the read.") from None
+
+
+def _answer(tool: str, exc: ToolError) -> CallToolResult:
+    match exc.__cause__:
+        case ConvexMcpError() as known:
+            logger.info("%s: %s", tool, known.code)
+            return error_result(known.code, known.message, known.next_step, known.retry)
+        case ValidationError() as invalid if not isinstance(exc, UnexpectedToolError):
+            wrong = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in invalid.errors())
+            return error_result("invalid_arguments", wrong, "Call again with the arguments corrected.", "changed_call")
+        case cause if isinstance(exc, UnexpectedToolError):
+            # The text of an unforeseen exception may hold a key: only its type is kept.
+            logger.error("%s: %s", tool, type(cause).__name__)
+            return error_result(
+                "internal_error",
+                f"A bug in mcp-convex stopped `{tool}`.",
+                "Do not repeat the call. Tell the person, and name this tool.",
+                "never",
+            )
+        case _:
+            return error_result(
+                "unknown_tool", f"There is no tool `{tool}`.", "Call one of the tools that are listed.", "changed_call"
+            )
+
+
+def _resource_error(exc: ConvexMcpError) -> ResourceError:
+    kind = ResourceNotFoundError if isinstance(exc, NotFound) else ResourceError
+    return kind(redact(f"{exc.code}: {exc.message} {exc.next_step}"))
+
+
+def error_result(code: str, message: str, next_step: str, retry: Retry) -> CallToolResult:
+    """Say what went wrong, both for a reader and for a program."""
+    error = {"code": code, "message": redact(message), "next_step": redact(next_step), "retry": retry}
+    text = f"{code}: {error['message']}\nNext step: {error['next_step']}"
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)], structured_content={"error": error}, is_error=True
+    )

@@ -1,0 +1,52 @@
+"""How a declared tool becomes one of the SDK's: strict arguments that echo nothing, and answers in words and in data."""
+
+from __future__ import annotations
+
+from inspect import getdoc
+from typing import Any
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools.base import Tool
+from mcp.types import CallToolResult, TextContent
+from pydantic import BaseModel, ConfigDict
+
+from mcp_convex.boundary.rendering import text_of
+from mcp_convex.boundary.spec import ToolSpec
+from mcp_convex.domain.pushes import PushResult
+
+
+class ConvexTool(Tool):
+    """A tool whose answer is rendered for the reader and sent whole for the program."""
+
+    async def run(
+        self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
+    ) -> CallToolResult:
+        """Run the tool. The SDK's own conversion would send the same JSON twice, so it is not asked for."""
+        del convert_result
+        return _answer(await super().run(arguments, context, convert_result=False))
+
+
+def as_tool(spec: ToolSpec) -> ConvexTool:
+    """Return the SDK's form of *spec*."""
+    tool = ConvexTool.from_function(
+        spec.fn, title=spec.title, description=getdoc(spec.fn), annotations=spec.effect.value
+    )
+    _make_strict(tool)
+    return tool
+
+
+def _make_strict(tool: Tool) -> None:
+    # The SDK accepts unknown arguments silently, and repeats a rejected value in its error: it may be a secret.
+    model = tool.fn_metadata.arg_model
+    model.model_config = ConfigDict(**{**model.model_config, "extra": "forbid", "hide_input_in_errors": True})
+    model.model_rebuild(force=True)
+    tool.parameters = model.model_json_schema(by_alias=True)
+
+
+def _answer(result: BaseModel) -> CallToolResult:
+    failed = isinstance(result, PushResult) and result.failure is not None
+    return CallToolResult(
+        content=[TextContent(type="text", text=text_of(result))],
+        structured_content=result.model_dump(mode="json"),
+        is_error=failed,
+    )

@@ -1,0 +1,253 @@
+"""The push: one run of the CLI behind the gate, and the truth about what came of it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mcp_convex.domain.diagnostics import next_step, parse_output
+from mcp_convex.domain.errors import AccessError, ActionNotAllowed, ConvexMcpError, CredentialRejected, UpstreamError
+from mcp_convex.domain.models import ConvexFunction, FilePath, PrincipalId, WorkspaceId
+from mcp_convex.domain.policy import Policy
+from mcp_convex.domain.ports import (
+    Command,
+    DeploymentApi,
+    Ended,
+    Gate,
+    GateSession,
+    LeaseStore,
+    NoProgress,
+    Progress,
+    PushStore,
+    PushTerms,
+    Reach,
+    Sandbox,
+)
+from mcp_convex.domain.pushes import (
+    REJECTIONS,
+    STAGES,
+    CheckResult,
+    Diagnostic,
+    FailureClass,
+    GateVerdict,
+    Outcome,
+    Purpose,
+    PushRecord,
+    PushResult,
+    Stage,
+)
+from mcp_convex.domain.secrets import redact
+from mcp_convex.services.env_file import EnvFile
+from mcp_convex.services.targets import TargetService
+
+LEASE_S = 30.0
+"""Seconds until another process may take over from a push whose server died."""
+
+_RAW_TAIL = 4_000
+_GENERATED = FilePath("convex/_generated")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushPorts:
+    """What a push needs of the outside."""
+
+    sandbox: Sandbox
+    gate: Gate
+    api: DeploymentApi
+    leases: LeaseStore
+    pushes: PushStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """One run of the CLI, over."""
+
+    verdict: GateVerdict
+    ended: Ended
+    duration_s: float
+
+
+class PushService:
+    def __init__(
+        self,
+        ports: PushPorts,
+        targets: TargetService,
+        policy: Policy,
+        *,
+        owner: tuple[PrincipalId, WorkspaceId],
+        deadline_s: float,
+    ) -> None:
+        self._ports = ports
+        self._targets = targets
+        self._policy = policy
+        self._principal, self._workspace = owner
+        self._deadline_s = deadline_s
+        self._env_file = EnvFile(ports.sandbox)
+
+    async def push(
+        self, *, preview: bool = False, consented: bool = False, progress: Progress | None = None
+    ) -> PushResult:
+        """
+        Push the workspace to its target, or with *preview* find out what a push would do.
+
+        Raises:
+            BlockedByPolicy: The target is off limits, or the server is read-only.
+            PushUnderWay: Another push to the same deployment, or from the same workspace, is running.
+            SandboxError: The workspace cannot be made ready.
+        """
+        purpose: Purpose = "preview" if preview else "push"
+        started = time.monotonic()
+        try:
+            reach = await self._targets.reach()
+        except (CredentialRejected, ActionNotAllowed, UpstreamError) as exc:
+            return await self._kept(_unreached(exc, time.monotonic() - started))
+        if not preview:
+            self._policy.check_write(reach.target)
+        async with self._ports.leases.hold(f"deployment:{reach.target.url}", ttl_s=LEASE_S):
+            terms = PushTerms(
+                purpose=purpose,
+                reach=reach,
+                deadline_s=self._deadline_s,
+                consented=consented or reach.target.kind == "embedded",
+                live_functions=await self._live_functions(reach),
+            )
+            run = await self._run(terms, _Stages(progress or NoProgress()))
+        result = self._concluded(purpose, reach, run)
+        if result.outcome == "pushed":
+            result = result.model_copy(update={"notes": await self._env_file.point_at(reach.target)})
+        return await self._kept(result)
+
+    async def check(self, progress: Progress | None = None) -> CheckResult:
+        """
+        Bundle and type-check the workspace's current sources without asking any deployment.
+
+        Raises:
+            PushUnderWay: The CLI already runs in this workspace.
+            SandboxError: The workspace cannot be made ready.
+        """
+        terms = PushTerms(purpose="check", reach=None, deadline_s=self._deadline_s)
+        run = await self._run(terms, _Stages(progress or NoProgress()))
+        failure, diagnostics = _findings("check", run)
+        return CheckResult(
+            ok=failure is None,
+            failure=failure,
+            diagnostics=diagnostics,
+            next_step=next_step(_outcome("check", failure), failure, diagnostics),
+            duration_s=run.duration_s,
+            isolation=self._ports.sandbox.describe(),
+            raw_tail=_raw_tail(failure, run.ended),
+        )
+
+    async def get(self, push_id: str) -> PushRecord:
+        """
+        Return an earlier push.
+
+        Raises:
+            NotFound: There is none with that id.
+        """
+        return await self._ports.pushes.get(self._principal, push_id)
+
+    async def _run(self, terms: PushTerms, stages: _Stages) -> _Run:
+        started = time.monotonic()
+        sandbox = self._ports.sandbox
+        async with self._ports.leases.hold(f"workspace:{self._workspace}", ttl_s=LEASE_S):
+            await sandbox.ensure(stages.reached)
+            await stages.reached("bundling")
+            async with self._ports.gate.open(terms, stages.reached) as session:
+                ended = await sandbox.exec(self._command(session), on_output=lambda _: None, until=session.settled)
+                verdict = session.verdict()
+        return _Run(verdict=verdict, ended=ended, duration_s=time.monotonic() - started)
+
+    def _command(self, session: GateSession) -> Command:
+        flags = ("--typecheck", "enable", "--tail-logs", "disable")
+        key = session.placeholder.get_secret_value()
+        at = ("--url", self._ports.sandbox.gate_url(session.url), "--admin-key", key)
+        return Command(
+            argv=(*self._ports.sandbox.convex_cli(), "dev", "--once", *at, *flags),
+            env={"CI": "1"},  # CI turns the CLI's telemetry off, which would hold its exit up without a network
+            deadline_s=self._deadline_s,
+            keep=(_GENERATED,),
+        )
+
+    def _concluded(self, purpose: Purpose, reach: Reach, run: _Run) -> PushResult:
+        failure, diagnostics = _findings(purpose, run)
+        outcome = _outcome(purpose, failure)
+        return PushResult(
+            outcome=outcome,
+            id=secrets.token_hex(4),
+            stage="done" if failure is None else run.verdict.reached,
+            failure=failure,
+            next_step=next_step(outcome, failure, diagnostics),
+            target=reach.target,
+            duration_s=round(run.duration_s, 3),
+            attempts=run.verdict.attempts,
+            diagnostics=diagnostics,
+            changes=run.verdict.changes,
+            isolation=self._ports.sandbox.describe(),
+            raw_tail=_raw_tail(failure, run.ended),
+        )
+
+    async def _live_functions(self, reach: Reach) -> tuple[ConvexFunction, ...] | None:
+        """Return what is live, or None where the deployment or the key does not tell: a push does not need it."""
+        try:
+            return await self._ports.api.list_functions(reach)
+        except ConvexMcpError:
+            return None
+
+    async def _kept(self, result: PushResult) -> PushResult:
+        record = PushRecord(id=result.id, workspace=self._workspace, started_at=datetime.now(UTC), result=result)
+        await self._ports.pushes.add(self._principal, record)
+        return result
+
+
+class _Stages:
+    """Turns the stages of a run into progress that only moves forward."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._furthest = -1
+
+    async def reached(self, stage: Stage) -> None:
+        if (at := STAGES.index(stage)) > self._furthest:
+            self._furthest = at
+            await self._progress.report(at, len(STAGES) - 1, stage)
+
+
+def _unreached(exc: ConvexMcpError, duration_s: float) -> PushResult:
+    """Return the result of a push that the deployment turned away before it began."""
+    failure: FailureClass = "auth" if isinstance(exc, AccessError) else "transient"
+    return PushResult(
+        outcome="failed",
+        id=secrets.token_hex(4),
+        stage="starting",
+        failure=failure,
+        next_step=exc.next_step,
+        duration_s=round(duration_s, 3),
+        diagnostics=(Diagnostic(code=exc.code, message=exc.message, source="convex"),),
+    )
+
+
+def _findings(purpose: Purpose, run: _Run) -> tuple[FailureClass | None, tuple[Diagnostic, ...]]:
+    """Return why the run failed, or None. The gate is believed first; the CLI's word alone is never a success."""
+    verdict = run.verdict
+    if verdict.failure is not None:
+        return verdict.failure, verdict.diagnostics
+    if verdict.live if purpose == "push" else verdict.stopped:
+        return None, verdict.diagnostics
+    failure, diagnostics = parse_output(run.ended.output)
+    if failure is None:
+        failure = "timeout" if run.ended.timed_out else "tooling"
+    return failure, (*verdict.diagnostics, *diagnostics)
+
+
+def _outcome(purpose: Purpose, failure: FailureClass | None) -> Outcome:
+    if failure is not None:
+        return "rejected" if failure in REJECTIONS else "failed"
+    done: dict[Purpose, Outcome] = {"push": "pushed", "preview": "previewed", "check": "checked"}
+    return done[purpose]
+
+
+def _raw_tail(failure: FailureClass | None, ended: Ended) -> str | None:
+    return redact(ended.output[-_RAW_TAIL:]).strip() or None if failure == "tooling" else None

@@ -1,0 +1,79 @@
+"""Tools about the workspace's files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from mcp_convex.boundary import ContextProgress, Ctx, Effect, services, tool
+from mcp_convex.domain.models import FileEntry, Model
+from mcp_convex.domain.pushes import CheckResult
+from mcp_convex.services.files import Change, FileContent, Written
+from mcp_convex.tools.params import FilePath
+
+
+class Files(Model):
+    files: tuple[FileEntry, ...]
+
+
+@tool("List the workspace's files", Effect.READS)
+async def list_files(ctx: Ctx) -> Files:
+    """
+    List the workspace's source files with size and sha256.
+
+    Convex functions live in `convex/`, the schema in `convex/schema.ts`. Generated
+    files, installed packages and env files are not listed.
+    """
+    return Files(files=await (await services(ctx)).files.list())
+
+
+@tool("Read a file", Effect.READS)
+async def read_file(
+    path: FilePath,
+    ctx: Ctx,
+    first_line: Annotated[int, Field(ge=1, description="1-based.")] = 1,
+    last_line: Annotated[int | None, Field(ge=1, description="1-based, inclusive; none for the end.")] = None,
+) -> FileContent:
+    """
+    Read a text file of the workspace, whole or by lines.
+
+    Long files come in pieces: read on with `first_line`. The answer's `sha256` goes into
+    the `base` of `write_files`, so that an edit made meanwhile is not overwritten.
+    """
+    return await (await services(ctx)).files.read(path, first_line=first_line, last_line=last_line)
+
+
+@tool("Write files", Effect.WRITES)
+async def write_files(
+    changes: Annotated[
+        list[Change], Field(min_length=1, max_length=500, description="All are applied, or none of them.")
+    ],
+    ctx: Ctx,
+    base: Annotated[
+        dict[str, str] | None,
+        Field(description="For files that you read: path to the sha256 they had. The call is refused if one changed."),
+    ] = None,
+) -> Written:
+    """
+    Create, replace, edit or delete files, many in one call. Nothing is live until `push`.
+
+    Each change has a `path` and one of: `content` (the whole file), `old` and `new` (the
+    text to replace must stand in the file exactly once), or `delete: true`. Never write
+    `convex/_generated/`, `.env` files or `node_modules/`: they are made by the push.
+    """
+    return await (await services(ctx)).files.write(changes, base)
+
+
+@tool("Type-check the files", Effect.READS)
+async def check_files(ctx: Ctx) -> CheckResult:
+    """
+    Bundle and type-check the current sources without a deployment. Nothing goes live.
+
+    Use it while a change is not ready to be pushed. `push` runs the same check itself,
+    so there is no need to call this first.
+    """
+    return await (await services(ctx)).pushes.check(ContextProgress(ctx))
+
+
+TOOLS = (list_files, read_file, write_files, check_files)

@@ -1,0 +1,100 @@
+"""Tools that look at what is live: functions, data and logs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, JsonValue
+
+from mcp_convex.boundary import Ctx, Effect, services, tool
+from mcp_convex.domain.models import ConvexFunction, FunctionResult, LogPage, Model, Page, Table
+from mcp_convex.tools.params import Cursor
+
+
+class Functions(Model):
+    functions: tuple[ConvexFunction, ...]
+
+
+class Tables(Model):
+    tables: tuple[Table, ...]
+
+
+@tool("List the live functions", Effect.READS)
+async def list_functions(
+    ctx: Ctx,
+    search: Annotated[str | None, Field(max_length=200, description="Only names that contain this.")] = None,
+) -> Functions:
+    """List the functions that are live on the deployment, with kind, visibility and arguments."""
+    return Functions(functions=await (await services(ctx)).functions.list(search=search))
+
+
+@tool("Run a function", Effect.RUNS)
+async def run_function(
+    name: Annotated[str, Field(min_length=1, max_length=400, description="Such as `messages:send`.")],
+    ctx: Ctx,
+    args: Annotated[dict[str, JsonValue] | None, Field(description="The function's arguments, by name.")] = None,
+) -> FunctionResult:
+    """
+    Run a live query, mutation or action, public or internal, and return its value and logs.
+
+    `list_functions` shows names and arguments. What runs is what was last pushed, not the
+    files as they are now. A mutation changes the deployment's data.
+    """
+    return await (await services(ctx)).functions.run(name, args or {})
+
+
+@tool("Run a one-off query", Effect.READS)
+async def run_query(
+    source: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=50_000,
+            description="A module whose default export is a query: "
+            "`import { query } from 'convex:/_system/repl/wrappers.js'; "
+            "export default query({ handler: async (ctx) => await ctx.db.query('messages').take(5) });`",
+        ),
+    ],
+    ctx: Ctx,
+) -> FunctionResult:
+    """
+    Run a read-only query that you write here, once, without pushing it.
+
+    Use it for questions that no live function answers. It cannot write.
+    """
+    return await (await services(ctx)).functions.run_query(source)
+
+
+@tool("List the tables", Effect.READS)
+async def list_tables(ctx: Ctx) -> Tables:
+    """List the deployment's tables with fields and indexes."""
+    return Tables(tables=await (await services(ctx)).data.list_tables())
+
+
+@tool("Read a table", Effect.READS)
+async def read_table(
+    table: Annotated[str, Field(min_length=1, max_length=200, description="`list_tables` shows them.")],
+    ctx: Ctx,
+    limit: Annotated[int, Field(ge=1, le=200, description="The most documents to return.")] = 20,
+    cursor: Cursor = None,
+    newest_first: Annotated[bool, Field(description="False starts at the oldest.")] = True,
+) -> Page:
+    """Read a table's documents, newest first, a page at a time."""
+    return await (await services(ctx)).data.read_table(table, limit=limit, cursor=cursor, newest_first=newest_first)
+
+
+@tool("Read the logs", Effect.READS)
+async def read_logs(
+    ctx: Ctx,
+    limit: Annotated[int, Field(ge=1, le=200, description="The most entries to return, the latest ones.")] = 50,
+    cursor: Cursor = None,
+    function: Annotated[
+        str | None, Field(max_length=400, description="Only of functions whose name contains this.")
+    ] = None,
+    only_errors: Annotated[bool, Field(description="Only executions that failed.")] = False,
+) -> LogPage:
+    """Read what the deployment's functions logged, with duration and success of each execution."""
+    return await (await services(ctx)).logs.read(limit=limit, cursor=cursor, function=function, only_errors=only_errors)
+
+
+TOOLS = (list_functions, run_function, run_query, list_tables, read_table, read_logs)

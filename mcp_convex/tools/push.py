@@ -1,0 +1,31 @@
+"""The tool that makes code live."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from mcp_convex.boundary import ContextProgress, Ctx, Effect, services, tool
+from mcp_convex.domain.pushes import PushResult
+
+
+@tool("Push to the deployment", Effect.PUSHES)
+async def push(
+    ctx: Ctx,
+    preview: Annotated[
+        bool, Field(description="True says what the push would change and checks it, but makes nothing live.")
+    ] = False,
+) -> PushResult:
+    """
+    Push the workspace's schema and functions to its deployment with the real Convex CLI.
+
+    Bundles, type-checks, validates the schema against the stored documents, and goes live
+    only if all of it is right. `outcome` is `pushed` only when the deployment confirmed it;
+    otherwise `diagnostics` say what is wrong, where, and how to repair it, and what was live
+    before stays live. Call it after `write_files`; then try the functions with `run_function`.
+    """
+    return await (await services(ctx)).pushes.push(preview=preview, progress=ContextProgress(ctx))
+
+
+TOOLS = (push,)
