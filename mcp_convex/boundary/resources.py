@@ -1,4 +1,4 @@
-"""Reading and listing the declared resources. A listed one may need the services too, which the SDK's own cannot have."""
+"""Reading and listing the declared resources, which reach the services in both: the SDK's own cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a declared tool becomes one of the SDK's: strict arguments that echo nothing, and answers in words and in data."""
+"""How a declared tool becomes one of the SDK's: arguments are strict, answers come in words and in data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools.base import Tool
 from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import override
 
 from mcp_convex.boundary.rendering import text_of
 from mcp_convex.boundary.spec import ToolSpec
@@ -18,6 +19,7 @@ from mcp_convex.domain.pushes import PushResult
 class ConvexTool(Tool):
     """A tool whose answer is rendered for the reader and sent whole for the program."""
 
+    @override
     async def run(
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
     ) -> CallToolResult:

@@ -75,6 +75,7 @@ async def list_tables(ctx: Ctx) -> Tables:
 async def read_table(
     table: Annotated[str, Field(min_length=1, max_length=200, description="`list_tables` shows them.")],
     ctx: Ctx,
+    *,
     limit: Annotated[int, Field(ge=1, le=200, description="The most documents to return.")] = 20,
     cursor: Cursor = None,
     newest_first: Annotated[bool, Field(description="False starts at the oldest.")] = True,
@@ -86,6 +87,7 @@ async def read_table(
 @tool("Read the logs", Effect.READS)
 async def read_logs(
     ctx: Ctx,
+    *,
     limit: Annotated[int, Field(ge=1, le=200, description="The most entries to return, the latest ones.")] = 50,
     cursor: Cursor = None,
     function: Annotated[

@@ -13,6 +13,7 @@ from mcp_convex.domain.pushes import PushResult
 @tool("Push to the deployment", Effect.PUSHES)
 async def push(
     ctx: Ctx,
+    *,
     preview: Annotated[
         bool, Field(description="True says what the push would change and checks it, but makes nothing live.")
     ] = False,

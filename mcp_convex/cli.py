@@ -1,0 +1,176 @@
+"""The command line: argv in, exit code out."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+
+from mcp_convex import __version__
+from mcp_convex.domain.errors import ConvexMcpError
+from mcp_convex.settings import Settings, describe, load
+
+Command = Callable[[Settings, argparse.Namespace], Coroutine[object, object, int]]
+
+EXIT_REFUSED = 2
+"""What was asked for cannot be done as it stands; the message says what to do."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the command that *argv* names, `serve over stdio` if none, and return the exit code."""
+    args = _parser().parse_args(argv)
+    command: Command = args.command
+    flags = {setting.name: getattr(args, setting.name) for setting in describe() if hasattr(args, setting.name)}
+    try:
+        settings = load(flags, os.environ)
+        return asyncio.run(_until_signalled(command(settings, args)))
+    except ConvexMcpError as exc:
+        print(f"mcp-convex: {exc.code}: {exc.message}\nNext step: {exc.next_step}", file=sys.stderr)  # noqa: T201
+        return EXIT_REFUSED
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+
+
+async def _until_signalled(work: Coroutine[object, object, int]) -> int:
+    """Run *work*; SIGTERM cancels it, so that what it started is ended and given back."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mcp-convex",
+        description="An MCP server with which an agent gives an app a Convex backend. Without a command: serve stdio.",
+    )
+    parser.add_argument("--version", action="version", version=f"mcp-convex {__version__}")
+    _add_settings(parser)
+    parser.set_defaults(command=_stdio)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, summary, command, more in _COMMANDS:
+        sub = commands.add_parser(name, help=summary, description=summary)
+        _add_settings(sub)
+        sub.set_defaults(command=command)
+        more(sub)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("settings", "Each is also an environment variable.")
+    for setting in describe():
+        if setting.flag is None:
+            continue
+        text = f"{setting.description} [{setting.env}]".replace("%", "%%")
+        if setting.is_switch:
+            group.add_argument(
+                setting.flag,
+                dest=setting.name,
+                action=argparse.BooleanOptionalAction,
+                default=argparse.SUPPRESS,
+                help=text,
+            )
+        else:
+            group.add_argument(setting.flag, dest=setting.name, metavar="VALUE", default=argparse.SUPPRESS, help=text)
+
+
+async def _stdio(settings: Settings, _: argparse.Namespace) -> int:
+    from mcp_convex.server import build_server  # noqa: PLC0415 - the SDK is slow to import; other commands do without
+
+    server = build_server(settings)
+    gc.freeze()
+    gc.enable()
+    await server.run_stdio_async()
+    return 0
+
+
+async def _demo(settings: Settings, _: argparse.Namespace) -> int:
+    from mcp_convex.demo import play  # noqa: PLC0415 - only this command needs the client
+
+    return await play(settings)
+
+
+async def _doctor(settings: Settings, _: argparse.Namespace) -> int:
+    from mcp_convex.doctor import examine  # noqa: PLC0415 - only this command needs it
+
+    return await examine(settings)
+
+
+async def _init(settings: Settings, _: argparse.Namespace) -> int:
+    from mcp_convex.server import open_sandbox  # noqa: PLC0415 - only this command needs it
+
+    written = await open_sandbox(settings).init()
+    for path in written:
+        print(f"wrote {path}")  # noqa: T201
+    print("Every example file was there already." if not written else "Next step: push.")  # noqa: T201
+    return 0
+
+
+async def _connect(settings: Settings, args: argparse.Namespace) -> int:
+    from mcp_convex.server import connect  # noqa: PLC0415 - only this command needs it
+
+    target = await connect(settings, args.url, _key(args.admin_key_file))
+    print(f"This workspace now pushes to the self-hosted deployment {target.name} ({target.url}).")  # noqa: T201
+    return 0
+
+
+def _key(file: str) -> str:
+    return (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")).strip()
+
+
+async def _disconnect(settings: Settings, _: argparse.Namespace) -> int:
+    from mcp_convex.server import disconnect  # noqa: PLC0415 - only this command needs it
+
+    linked = await disconnect(settings)
+    said = "is no longer linked; its key is deleted." if linked else "was not linked."
+    print(f"This workspace {said} It pushes to the embedded deployment.")  # noqa: T201
+    return 0
+
+
+async def _push(settings: Settings, args: argparse.Namespace) -> int:
+    from mcp_convex.server import push  # noqa: PLC0415 - only this command needs it
+
+    text, failed = await push(settings, preview=args.preview, consented=args.yes)
+    print(text)  # noqa: T201
+    return int(failed)
+
+
+async def _embedded(settings: Settings, _: argparse.Namespace) -> int:
+    from mcp_convex.server import serve_embedded  # noqa: PLC0415 - only this command needs it
+
+    await serve_embedded(settings, say=lambda line: print(line, flush=True))  # noqa: T201
+    return 0
+
+
+def _no_more(_: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _connect_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", required=True, help="the deployment's URL, such as https://convex.example.com")
+    parser.add_argument(
+        "--admin-key-file",
+        required=True,
+        metavar="FILE|-",
+        help="a file that holds its admin key; - for standard input",
+    )
+
+
+def _push_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preview", action="store_true", help="say what a push would do; nothing goes live")
+    parser.add_argument("--yes", action="store_true", help="agree to the removals that a push asked about")
+
+
+_COMMANDS: tuple[tuple[str, str, Command, Callable[[argparse.ArgumentParser], None]], ...] = (
+    ("demo", "Do the main job once, in a workspace of its own, and show each call.", _demo, _no_more),
+    ("doctor", "Say what this machine lacks.", _doctor, _no_more),
+    ("init", "Write the example functions into the workspace.", _init, _no_more),
+    ("connect", "Make a self-hosted deployment the workspace's target.", _connect, _connect_options),
+    ("disconnect", "Forget the workspace's self-hosted deployment and delete its key.", _disconnect, _no_more),
+    ("push", "Push the workspace, as the tool does.", _push, _push_options),
+    ("embedded", "Serve the workspace's embedded deployment until interrupted.", _embedded, _no_more),
+)
