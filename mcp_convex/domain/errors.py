@@ -21,6 +21,7 @@ Every failure this server reports on purpose:
     + FunctionThrew                 function_threw
   x UpstreamError                 Convex did not answer as it should
     + ConvexUnreachable             convex_unreachable
+    + OutcomeUnknown                outcome_unknown
     + RateLimited                   rate_limited
     + UnexpectedAnswer              unexpected_answer
   x SandboxError                  this machine or the sandbox is not fit for the work
@@ -167,6 +168,12 @@ class ConvexUnreachable(UpstreamError):
 
     code = "convex_unreachable"
     retry: ClassVar[Retry] = "same_call"
+
+
+class OutcomeUnknown(UpstreamError):
+    """The call was sent and no answer came back: it may have taken effect."""
+
+    code = "outcome_unknown"
 
 
 class RateLimited(UpstreamError):

@@ -56,11 +56,27 @@ class ConvexFunction(Model):
     returns: str | None = Field(default=None, description="The return validator in short.")
 
 
+class Functions(Model):
+    """The functions of a deployment, as many as fit into one answer."""
+
+    functions: tuple[ConvexFunction, ...]
+    omitted: int = Field(default=0, description="How many more there are; narrow the list to see them.")
+
+
 class Table(Model):
     name: str
     documents: int | None = Field(default=None, description="How many it holds, where the deployment says so.")
-    fields: str | None = Field(default=None, description="The document validator in short; none without a schema.")
+    fields: str | None = Field(
+        default=None, description="The document validator in short; without a schema, `inferred` from what is stored."
+    )
     indexes: tuple[str, ...] = Field(default=(), description="Such as `by_channel(channelId, _creationTime)`.")
+
+
+class Tables(Model):
+    """The tables of a deployment, as many as fit into one answer."""
+
+    tables: tuple[Table, ...]
+    omitted: int = Field(default=0, description="How many more there are.")
 
 
 class Page(Model):
@@ -69,6 +85,7 @@ class Page(Model):
     table: str
     documents: tuple[dict[str, JsonValue], ...]
     cursor: str | None = Field(default=None, description="Pass it to read on; none at the end.")
+    trimmed: bool = Field(default=False, description="Long values are cut, each with a mark that begins with `…`.")
 
 
 class FunctionResult(Model):
@@ -77,6 +94,7 @@ class FunctionResult(Model):
     value: JsonValue = Field(default=None, description="The returned value, in Convex's JSON.")
     log_lines: tuple[str, ...] = Field(default=(), description="What the function logged.")
     duration_ms: float = Field(default=0, description="Milliseconds, as measured by this server.")
+    trimmed: bool = Field(default=False, description="Long values are cut, each with a mark that begins with `…`.")
 
 
 class LogEntry(Model):
@@ -93,6 +111,7 @@ class LogEntry(Model):
 class LogPage(Model):
     entries: tuple[LogEntry, ...]
     cursor: str = Field(description="Pass it to read what came later.")
+    omitted: int = Field(default=0, description="How many older entries did not fit.")
 
 
 class DeploymentInfo(Model):

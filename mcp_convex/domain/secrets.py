@@ -19,6 +19,12 @@ PlaceholderValue = NewType("PlaceholderValue", SecretStr)
 
 REDACTED = "[redacted]"
 
+
+def is_for_production(key: AdminKeyValue) -> bool:
+    """Say whether *key*'s own prefix names a production deployment. One without a prefix says nothing."""
+    return key.get_secret_value().startswith("prod:")
+
+
 _KEY_SHAPED = re.compile(r"\b(?:(?:prod|dev|preview|project|team|custom):)?[\w:-]+\|[A-Za-z0-9+/=_-]{8,}")
 _JWT_SHAPED = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+")
 _PEM_SHAPED = re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.DOTALL)
