@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mcp_convex.domain.models import (
     Arguments,
@@ -146,6 +146,10 @@ class PushTerms:
     deadline_s: float
     consented: bool = False
     """The person has agreed to what `needs_consent` named."""
+    live_functions: tuple[ConvexFunction, ...] | None = None
+    """What is live now, so that the gate can say what a push adds and removes; None where nobody asked."""
+    root: PurePosixPath | None = None
+    """The project's folder as the CLI sees it, for imports that are named by an absolute path."""
 
 
 class GateSession(ABC):
