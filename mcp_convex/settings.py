@@ -1,0 +1,232 @@
+"""Everything the operator can set. The only module that reads the environment."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from mcp_convex.domain.errors import SettingsInvalid
+from mcp_convex.domain.models import IsolationMode, Model
+from mcp_convex.domain.policy import Policy
+from mcp_convex.domain.secrets import redact
+
+Toolset = Literal["files", "push", "inspect"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_PREFIX = "MCP_CONVEX_"
+_KEY_BYTES = 32
+_LONGEST_ECHO = 60
+"""Characters of a wrong value that an error shows."""
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except (RuntimeError, FileNotFoundError) as exc:
+        raise ValueError("should begin with a directory that exists") from exc
+
+
+def _split(value: object) -> tuple[str, ...]:
+    parts = tuple(part.strip() for part in str(value).split(",") if part.strip())
+    if not parts:
+        raise ValueError("should name at least one")
+    return parts
+
+
+def _lower(value: object) -> str:
+    return str(value).lower()
+
+
+def _decoded_keys(value: object) -> tuple[SecretBytes, ...]:
+    try:
+        keys = tuple(SecretBytes(base64.b64decode(part, validate=True)) for part in _split(value))
+    except ValueError:
+        keys = ()
+    if not keys or any(len(key) != _KEY_BYTES for key in keys):
+        raise ValueError("should be keys of 32 bytes each in base64, newest first, with commas between them")
+    return keys
+
+
+def _host(value: str) -> str:
+    parts = urlsplit(value)
+    loopback = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not parts.hostname or parts.scheme not in ({"http", "https"} if loopback else {"https"}):
+        raise ValueError("should be an https:// URL, or http:// on this machine")
+    return value.rstrip("/")
+
+
+Folder = Annotated[Path, AfterValidator(_absolute)]
+Host = Annotated[str, AfterValidator(_host)]
+EncryptionKeys = Annotated[tuple[SecretBytes, ...], BeforeValidator(_decoded_keys)]
+
+
+class Settings(Model):
+    """What the operator has set, complete and checked. Nothing widens it while the server runs."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    data_dir: Folder = Field(description="Where the store, its key file and the embedded deployments are kept.")
+    workspace: Folder = Field(description="The directory with the app's `convex/` folder.")
+    isolation: Literal["auto", IsolationMode] = Field(
+        default="auto",
+        description="How commands are confined: `auto` takes the strongest of `bwrap`, `landlock` and `none` that works"
+        " here; `strict` is `bwrap` without any network; a named one that does not work is an error.",
+    )
+    read_only: bool = Field(default=False, description="Offer no tool that changes a file or a deployment.")
+    allow_production: bool = Field(default=False, description="Let tools act on production deployments.")
+    toolsets: Annotated[tuple[Toolset, ...], BeforeValidator(_split)] = Field(
+        default=("files", "push", "inspect"),
+        description="The groups of tools to offer, with commas between them: `files`, `push`, `inspect`.",
+    )
+    push_deadline_s: float = Field(
+        default=120, gt=0, le=3600, allow_inf_nan=False, description="Seconds after which a push is ended."
+    )
+    encryption_keys: EncryptionKeys = Field(
+        default=(),
+        description="AES-256 keys that encrypt stored credentials: 32 bytes each in base64, newest first, with commas"
+        " between them. Without it, a key file in the data directory serves.",
+    )
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+        default="warning", description="What goes to standard error: `debug`, `info`, `warning` or `error`."
+    )
+    embedded_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="The port of the embedded deployment on this machine. Without it, one that is free.",
+    )
+    convex_oauth_client_id: str | None = Field(
+        default=None, alias="CONVEX_OAUTH_CLIENT_ID", description="The id of the operator's Convex OAuth application."
+    )
+    convex_oauth_client_secret: SecretStr | None = Field(
+        default=None, alias="CONVEX_OAUTH_CLIENT_SECRET", description="The secret of that OAuth application."
+    )
+    provision_host: Host = Field(
+        default="https://api.convex.dev", alias="PROVISION_HOST", description="Convex's management API."
+    )
+    dashboard_host: Host = Field(
+        default="https://dashboard.convex.dev", alias="DASHBOARD_HOST", description="Convex's dashboard."
+    )
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(read_only=self.read_only, allow_production=self.allow_production)
+
+
+class Knob(NamedTuple):
+    """One setting, as the README and `--help` show it."""
+
+    name: str
+    env: str
+    default: str
+    description: str
+    is_switch: bool
+    is_secret: bool
+
+    @property
+    def flag(self) -> str | None:
+        """The command line's name for it; None for a secret, which every process of the machine could read there."""
+        return None if self.is_secret else f"--{self.name.replace('_', '-')}"
+
+
+_DEPENDS = {
+    "data_dir": "the platform's data directory, such as `~/.local/share/mcp-convex`",
+    "workspace": "the current directory",
+}
+"""What to say of defaults that depend on where the server starts."""
+
+
+def describe() -> Iterator[Knob]:
+    """Yield every setting, in the order of the model."""
+    for name, field in Settings.model_fields.items():
+        yield Knob(
+            name=name,
+            env=field.alias or f"{_PREFIX}{name.upper()}",
+            default=_DEPENDS.get(name) or _shown(field.default),
+            description=field.description or "",
+            is_switch=field.annotation is bool,
+            # Told by its type, so that none can be forgotten.
+            is_secret="Secret" in repr(field.annotation),
+        )
+
+
+def load(flags: Mapping[str, str | bool | None], environ: Mapping[str, str]) -> Settings:
+    """
+    Return the settings: *flags* (by setting name; None is not given) before *environ* before the defaults.
+
+    An empty environment variable counts as unset: that is how a client passes an option that was left out.
+
+    Raises:
+        SettingsInvalid: A name is unknown or a value is wrong; the message names every one of them.
+    """
+    knobs = {knob.name: knob for knob in describe()}
+    by_env = {knob.env: knob for knob in knobs.values()}
+    wrong = [
+        *(_unknown(name, by_env) for name in environ if name.upper().startswith(_PREFIX) and name not in by_env),
+        *(_misplaced(name, knobs) for name in flags if name not in knobs or knobs[name].is_secret),
+    ]
+    given: dict[str, object] = {"data_dir": _data_dir(environ, sys.platform), "workspace": Path()}
+    given |= {knob.name: environ[env] for env, knob in by_env.items() if environ.get(env)}
+    given |= {name: flags[name] for name, knob in knobs.items() if knob.flag and flags.get(name) is not None}
+    try:
+        settings = Settings.model_validate(given, by_name=True)
+    except ValidationError as exc:
+        wrong += [_said(error, knobs, flags) for error in exc.errors(include_url=False)]
+    else:
+        if not wrong:
+            return settings
+    raise SettingsInvalid(" ".join(wrong), next_step="Correct what is named, and start again.")
+
+
+def _data_dir(environ: Mapping[str, str], platform: str) -> Path:
+    home = Path(environ.get("HOME") or "~")
+    if platform == "darwin":
+        return home / "Library" / "Application Support" / "mcp-convex"
+    # The XDG base directory specification has a relative path ignored.
+    named = Path(environ.get("XDG_DATA_HOME", ""))
+    return (named if named.is_absolute() else home / ".local" / "share") / "mcp-convex"
+
+
+def _shown(default: str | float | tuple[str, ...] | None) -> str:
+    if isinstance(default, tuple):
+        default = ",".join(default)
+    match default:
+        case None | "":
+            return "none"
+        case bool():
+            return str(default).lower()
+        case _:
+            return str(default)
+
+
+def _unknown(name: str, by_env: Mapping[str, Knob]) -> str:
+    return f"`{name}` is no setting; the nearest is `{_nearest(name.upper(), by_env)}`."
+
+
+def _misplaced(name: str, knobs: Mapping[str, Knob]) -> str:
+    if name in knobs:
+        return f"`{knobs[name].env}` is a secret, which is read from the environment only."
+    return f"`{name}` is no setting; the nearest is `{_nearest(name, knobs)}`."
+
+
+def _nearest(name: str, known: Mapping[str, Knob]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    return get_close_matches(name, known, n=1, cutoff=0.0)[0]
+
+
+def _said(error: ErrorDetails, knobs: Mapping[str, Knob], flags: Mapping[str, str | bool | None]) -> str:
+    knob = next(knob for knob in knobs.values() if error["loc"][0] in {knob.name, knob.env})
+    value = flags.get(knob.name)
+    source = knob.env if value is None or knob.flag is None else knob.flag
+    wrong = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if knob.is_secret:
+        return f"`{source}` {wrong}."
+    return f"`{source}` {wrong}, not `{redact(str(error['input']))[:_LONGEST_ECHO]}`."
