@@ -190,8 +190,10 @@ class Launch:
     readable: Sequence[Path] = ()
     """Beside the system's own programs and libraries, and Node."""
     writable: Sequence[Path] = ()
+    mounts: Mapping[Path, Path] = field(default_factory=dict[Path, Path])
+    """Writable directories, each with the path where it appears; only in modes with a `has_own_tree`."""
     network: bool = True
-    """False takes away every address but this machine's; `strict` takes away those too."""
+    """False takes away every network that the mode can take away: `bwrap` all of them, `landlock` TCP, `none` none."""
     pass_fds: Sequence[int] = ()
 
 
@@ -216,6 +218,11 @@ class Launcher(ABC):
     @abstractmethod
     def mode(self) -> IsolationMode:
         """The isolation in force, probed once."""
+
+    @property
+    def has_own_tree(self) -> bool:
+        """Say whether a program sees a file tree of its own, in which `Launch.mounts` have their places."""
+        return self.mode in {"bwrap", "strict"}
 
     @abstractmethod
     async def start(self, launch: Launch, on_output: OnOutput) -> ConfinedProcess:
@@ -284,6 +291,15 @@ class Sandbox(ABC):
     @abstractmethod
     async def list(self) -> tuple[FileEntry, ...]:
         """Return the workspace's files that tools may see, sorted by path."""
+
+    @abstractmethod
+    def convex_cli(self) -> tuple[str, ...]:
+        """
+        Return the start of a command line that runs the workspace's own Convex CLI.
+
+        Raises:
+            InstallFailed: Its packages are not installed.
+        """
 
     @abstractmethod
     def gate_url(self, url: str) -> str:
