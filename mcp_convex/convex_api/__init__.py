@@ -1,1 +1,1 @@
-""""""
+"""A deployment over HTTP: beside the broker, the only package that imports httpx2."""

@@ -1,0 +1,150 @@
+"""The one place from which a request to a deployment leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Literal
+
+import anyio
+import httpx2
+
+from mcp_convex import __version__
+from mcp_convex.convex_api.failures import (
+    TROUBLES,
+    Failure,
+    from_exception,
+    from_silence,
+    from_status,
+    too_large,
+    unsendable,
+)
+from mcp_convex.convex_api.retry import Retry
+from mcp_convex.domain.errors import NotFound
+from mcp_convex.domain.ports import Reach
+
+CONNECT_S = 10.0
+ANSWER_S = 30.0
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes, decompressed. A function's value may have 16 MiB, and escaping can double it."""
+
+_NO_CONTENT = 204
+_HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
+_LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, but for the deployment's URL and key."""
+
+    path: str
+    body: bytes | None = None
+    repeatable: bool = True
+    """It changes nothing, so it may be sent again when it fails."""
+    optional: bool = False
+    """Older deployments do not have this path: a 404 is an answer, and not worth waiting for another."""
+    long_poll: bool = False
+    """Silence until *answer_s* is an answer too, an empty one."""
+    reads: frozenset[int] = frozenset()
+    """Statuses beside 2xx whose body the caller understands."""
+    answer_s: float = ANSWER_S
+
+    @property
+    def method(self) -> Literal["GET", "POST"]:
+        return "GET" if self.body is None else "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+
+
+def json_body(value: Mapping[str, Any]) -> bytes:
+    """Return *value* as a request's body. NaN and infinities have been refused before."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+
+
+class Http:
+    """
+    Sends calls to deployments.
+
+    Follows no redirect and keeps no cookie, so that nothing one deployment says reaches
+    another. Proxies and certificates come from the environment, as they do for Convex's
+    CLI, but what listens on this machine is never reached through a proxy.
+    """
+
+    def __init__(self, *, retry: Retry, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+        self._retry = retry
+        self._transport = transport
+
+    async def send(self, reach: Reach, call: Call) -> Answer:
+        """
+        Return the deployment's answer, once it is one.
+
+        Raises:
+            ConvexMcpError: The leaf that the status or the failure stands for in `failures`.
+        """
+        if call.repeatable:
+            outcome = await self._retry.run(lambda: self._once(reach, call))
+        else:
+            outcome = await self._once(reach, call)
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        return outcome
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        if "_client" in vars(self):
+            await self._client.aclose()
+
+    @cached_property
+    def _client(self) -> httpx2.AsyncClient:
+        # Made when first needed: reading the certificates takes longer than the server may take to start.
+        return httpx2.AsyncClient(
+            transport=self._transport,
+            mounts={f"all://{host}": None for host in _LOOPBACK},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            follow_redirects=False,
+        )
+
+    async def _once(self, reach: Reach, call: Call) -> Answer | Failure:
+        key = reach.credential.get_secret_value()
+        if not _HEADER_SAFE.fullmatch(key):
+            return Failure(unsendable())  # httpx2's own exception would quote it
+        try:
+            # The read timeout is per chunk: an answer that comes in drops ends here.
+            with anyio.move_on_after(CONNECT_S + call.answer_s):
+                return await self._exchange(reach.target.url.rstrip("/") + call.path, key, call)
+        except tuple(TROUBLES) as exc:
+            if call.long_poll and isinstance(exc, httpx2.ReadTimeout):
+                return Answer(_NO_CONTENT, b"")
+            return from_exception(exc, repeatable=call.repeatable)
+        return from_silence(repeatable=call.repeatable)
+
+    async def _exchange(self, url: str, key: str, call: Call) -> Answer | Failure:
+        headers = {"Authorization": f"Convex {key}", "Convex-Client": f"mcp-convex-{__version__}"}
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+        timeout = httpx2.Timeout(call.answer_s, connect=CONNECT_S)
+        async with self._client.stream(
+            call.method, url, content=call.body, headers=headers, timeout=timeout
+        ) as response:
+            if response.is_success or response.status_code in call.reads:
+                return await _bounded(response)
+            failure = from_status(response, repeatable=call.repeatable)
+            absent = call.optional and isinstance(failure.error, NotFound)
+            return Failure(failure.error) if absent else failure
+
+
+async def _bounded(response: httpx2.Response) -> Answer | Failure:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            return Failure(too_large(f"The answer is larger than {LARGEST_ANSWER // 2**20} MiB."))
+    return Answer(response.status_code, bytes(body))
