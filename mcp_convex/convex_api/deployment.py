@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+import anyio
 import httpx2
 from pydantic import JsonValue
 
@@ -19,7 +21,6 @@ from mcp_convex.convex_api.one_off import one_off_module
 from mcp_convex.convex_api.retry import Retry
 from mcp_convex.convex_api.tables import described
 from mcp_convex.convex_api.wire import (
-    WireBatch,
     WireDocuments,
     WireEnvVars,
     WireFunction,
@@ -35,7 +36,7 @@ from mcp_convex.convex_api.wire import (
     parse_json,
     parse_value,
 )
-from mcp_convex.domain.errors import FunctionThrew, InvalidArguments, NotFound, UnexpectedAnswer
+from mcp_convex.domain.errors import ConvexMcpError, FunctionThrew, InvalidArguments, NotFound, UnexpectedAnswer
 from mcp_convex.domain.models import (
     Arguments,
     ConvexFunction,
@@ -59,7 +60,8 @@ _BAD_REQUEST = 400
 _TABLE_PAGE = 1_000
 _MOST_TABLES = 10_000
 """Convex's own limit."""
-_COUNTED_TABLES = 200
+_COUNTED_TABLES = 100
+_CONCURRENT_COUNTS = 8
 _LONGEST_THROWN = 4_000
 _SHOWN_LOG_LINES = 20
 
@@ -195,15 +197,18 @@ class HttpDeploymentApi(DeploymentApi):
 
     async def _counts(self, reach: Reach, names: Iterable[str]) -> dict[str, int]:
         """Return how much each of the first tables holds, where the deployment tells; nothing depends on it."""
-        asked = sorted(names)[:_COUNTED_TABLES]
-        queries = [{"path": "_system/cli/tableSize", "args": [{"tableName": n}], "format": "json"} for n in asked]
-        call = Call(path="/api/query_batch", body=json_body({"queries": queries}), optional=True)
-        try:
-            results = parse_json(WireBatch, (await self._http.send(reach, call)).body).results
-        except (NotFound, UnexpectedAnswer):
-            return {}
-        values = {name: result.value for name, result in zip(asked, results, strict=False)}
-        return {name: int(value) for name, value in values.items() if isinstance(value, int | float)}
+        counts: dict[str, int] = {}
+        limiter = anyio.CapacityLimiter(_CONCURRENT_COUNTS)
+
+        async def count(name: str) -> None:
+            with suppress(ConvexMcpError):
+                async with limiter:
+                    counts[name] = int(await self._ask(reach, "_system/cli/tableSize", {"tableName": name}, float))
+
+        async with anyio.create_task_group() as tasks:
+            for name in sorted(names)[:_COUNTED_TABLES]:
+                tasks.start_soon(count, name)
+        return counts
 
 
 def _value(query: str, outcome: WireOutcome) -> JsonValue:

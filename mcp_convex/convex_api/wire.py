@@ -115,10 +115,6 @@ class WireOutcome(Wire):
     log_lines: tuple[LogText, ...] = ()
 
 
-class WireBatch(Wire):
-    results: tuple[WireOutcome, ...]
-
-
 class WireVisibility(Wire):
     kind: Visibility = "public"
 

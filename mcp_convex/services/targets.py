@@ -1,0 +1,90 @@
+"""Which deployment a workspace works with: the linked one, else the embedded one. Production is refused here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from mcp_convex.domain.deployment_urls import deployment_origin
+from mcp_convex.domain.errors import NotFound
+from mcp_convex.domain.models import DeploymentInfo, PrincipalId, Target, WorkspaceId
+from mcp_convex.domain.policy import Policy
+from mcp_convex.domain.ports import DeploymentApi, EmbeddedDeployments, Reach, TargetStore
+from mcp_convex.domain.secrets import AdminKeyValue, is_for_production
+
+_CLOUD_HOSTS = ".convex.cloud"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetPorts:
+    """What finding the target needs of the outside."""
+
+    store: TargetStore
+    embedded: EmbeddedDeployments
+    api: DeploymentApi
+
+
+class TargetService:
+    def __init__(self, ports: TargetPorts, policy: Policy, *, owner: tuple[PrincipalId, WorkspaceId]) -> None:
+        self._ports = ports
+        self._policy = policy
+        self._principal, self._workspace = owner
+
+    async def reach(self) -> Reach:
+        """
+        Return the workspace's deployment, as far as this server may act on it at all.
+
+        Raises:
+            BlockedByPolicy: The record, the key's prefix or the deployment itself says that it is production.
+        """
+        linked = await self._ports.store.get(self._principal, self._workspace)
+        if linked is None:
+            return await self._ports.embedded.ensure(self._workspace)
+        return await self._admitted(linked)
+
+    async def link(self, url: str, credential: AdminKeyValue) -> Target:
+        """
+        Make the deployment at *url* the workspace's target, once it has accepted *credential*.
+
+        Raises:
+            InvalidArguments: *url* is not a deployment's.
+            CredentialRejected: The deployment does not accept the key. Nothing was stored.
+            BlockedByPolicy: It is a production deployment. Nothing was stored.
+        """
+        origin = deployment_origin(url)
+        target = Target(kind="self_hosted", name=urlsplit(origin).netloc, url=origin)
+        self._check(Reach(target, credential))
+        _, site_url = await self._ports.api.canonical_urls(Reach(target, credential))
+        reach = await self._admitted(Reach(target.model_copy(update={"site_url": site_url}), credential))
+        await self._ports.store.put(self._principal, self._workspace, reach)
+        return reach.target
+
+    async def unlink(self) -> bool:
+        """Forget the linked deployment and its key; say whether there was one."""
+        return await self._ports.store.delete(self._principal, self._workspace)
+
+    async def _admitted(self, reach: Reach) -> Reach:
+        """Return *reach* with what the deployment says of itself, unless that or what is known forbids it."""
+        self._check(reach)
+        admitted = Reach(_described(reach.target, await self._info(reach)), reach.credential)
+        self._check(admitted)
+        return admitted
+
+    def _check(self, reach: Reach) -> None:
+        is_prod = is_for_production(reach.credential)
+        self._policy.check_read(reach.target.model_copy(update={"type": "prod"}) if is_prod else reach.target)
+
+    async def _info(self, reach: Reach) -> DeploymentInfo:
+        try:
+            return await self._ports.api.info(reach)
+        except NotFound:  # self-hosted before it could tell: the key has proved itself elsewhere
+            return DeploymentInfo(kind="selfHosted")
+
+
+def _described(target: Target, info: DeploymentInfo) -> Target:
+    if info.kind != "cloud":
+        return target
+    name = (urlsplit(target.url).hostname or "").removesuffix(_CLOUD_HOSTS).partition(".")[0]
+    is_cloud_url = target.url.endswith(_CLOUD_HOSTS)
+    type_ = "prod" if target.type == "prod" else info.deployment_type
+    return target.model_copy(update={"kind": "cloud", "type": type_, "name": name if is_cloud_url else target.name})
