@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from mcp_convex.boundary import resource
-from mcp_convex.domain.models import ConvexFunction, Model, Table
+from mcp_convex.domain.models import Functions, Tables
 from mcp_convex.domain.pushes import PushRecord
 from mcp_convex.services import Services
 
 
-class LiveSchema(Model):
-    tables: tuple[Table, ...]
-
-
-class LiveFunctions(Model):
-    functions: tuple[ConvexFunction, ...]
-
-
 @resource("convex://schema", "The live tables")
-async def schema(services: Services) -> LiveSchema:
+async def schema(services: Services) -> Tables:
     """Tables, fields and indexes as they are live on the deployment."""
-    return LiveSchema(tables=await services.data.list_tables())
+    return await services.data.list_tables()
 
 
 @resource("convex://functions", "The live functions")
-async def functions(services: Services) -> LiveFunctions:
+async def functions(services: Services) -> Functions:
     """Functions as they are live on the deployment, with kind, visibility and arguments."""
-    return LiveFunctions(functions=await services.functions.list())
+    return await services.functions.list()
 
 
 @resource("convex://pushes/{push_id}", "A push")

@@ -7,16 +7,8 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 from mcp_convex.boundary import Ctx, Effect, services, tool
-from mcp_convex.domain.models import ConvexFunction, FunctionResult, LogPage, Model, Page, Table
+from mcp_convex.domain.models import FunctionResult, Functions, LogPage, Page, Tables
 from mcp_convex.tools.params import Cursor
-
-
-class Functions(Model):
-    functions: tuple[ConvexFunction, ...]
-
-
-class Tables(Model):
-    tables: tuple[Table, ...]
 
 
 @tool("List the live functions", Effect.READS)
@@ -25,7 +17,7 @@ async def list_functions(
     search: Annotated[str | None, Field(max_length=200, description="Only names that contain this.")] = None,
 ) -> Functions:
     """List the functions that are live on the deployment, with kind, visibility and arguments."""
-    return Functions(functions=await (await services(ctx)).functions.list(search=search))
+    return await (await services(ctx)).functions.list(search=search)
 
 
 @tool("Run a function", Effect.RUNS)
@@ -68,7 +60,7 @@ async def run_query(
 @tool("List the tables", Effect.READS)
 async def list_tables(ctx: Ctx) -> Tables:
     """List the deployment's tables with fields and indexes."""
-    return Tables(tables=await (await services(ctx)).data.list_tables())
+    return await (await services(ctx)).data.list_tables()
 
 
 @tool("Read a table", Effect.READS)
