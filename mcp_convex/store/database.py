@@ -1,0 +1,108 @@
+"""Transactions, and what the database says of them in our errors."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+import anyio
+from pydantic import ValidationError
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from mcp_convex.domain.errors import ConvexMcpError, DirectoryUnusable, DiskFull, StoreCorrupt
+from mcp_convex.store import dialects
+from mcp_convex.store.files import make_private
+
+_PRIMARY_CODE = 0xFF
+"""The bits of a SQLite result code that say what happened; those above say where."""
+
+_UNUSABLE = (DirectoryUnusable, "cannot be read or written", "Make it writable for this account and start again.")
+_DAMAGED = (StoreCorrupt, "is damaged or is not a store", "Restore it from a backup or move it away.")
+_MEANINGS: Mapping[int, tuple[type[ConvexMcpError], str, str]] = MappingProxyType(
+    {
+        sqlite3.SQLITE_FULL: (DiskFull, "has no space left to grow", "Free some space and try again."),
+        sqlite3.SQLITE_CORRUPT: _DAMAGED,
+        sqlite3.SQLITE_NOTADB: _DAMAGED,
+        sqlite3.SQLITE_CANTOPEN: _UNUSABLE,
+        sqlite3.SQLITE_READONLY: _UNUSABLE,
+        sqlite3.SQLITE_PERM: _UNUSABLE,
+        sqlite3.SQLITE_IOERR: _UNUSABLE,
+        sqlite3.SQLITE_BUSY: (
+            DirectoryUnusable,
+            f"was locked by another process for {dialects.BUSY_S} seconds",
+            "End what holds it open, such as a backup or a database browser, and try again.",
+        ),
+    }
+)
+
+
+class Database:
+    """
+    An engine, and the two kinds of transaction on it.
+
+    Their blocks are a few statements long and hold no other work. A cancellation waits for
+    their end, so that none is ever cut in half.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        dialects.prepare(engine)
+        self.engine = engine
+        self._for_reading = dialects.for_reading(engine)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncConnection]:
+        """Open a transaction that reads one state of the database."""
+        with anyio.CancelScope(shield=True), self.translated():
+            async with self._for_reading.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[AsyncConnection]:
+        """Open a transaction that is committed at the end of the block, or rolled back if it raises."""
+        with anyio.CancelScope(shield=True), self.translated():
+            async with self.engine.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def translated(self) -> Generator[None]:
+        """Turn what the database raises inside the block into a `ConvexMcpError`, where it is not a fault of ours."""
+        try:
+            yield
+        except DBAPIError as exc:
+            code = getattr(exc.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+            if (meaning := _MEANINGS.get(code & _PRIMARY_CODE)) is None:
+                raise
+            error, wrong, next_step = meaning
+            raise error(f"The store `{self.engine.url.database}` {wrong}.", next_step=next_step) from exc
+
+
+@asynccontextmanager
+async def opened_database(place: Path | str) -> AsyncGenerator[Database]:
+    """Open the SQLite file or the SQLAlchemy URL *place*; on leaving, close every connection."""
+    if isinstance(place, Path):
+        make_private(place)
+        engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(place)))
+    else:
+        engine = create_async_engine(place)
+    try:
+        yield Database(engine)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await engine.dispose()
+
+
+@contextmanager
+def decoding() -> Generator[None]:
+    """Turn a stored record that its model refuses, inside the block, into `StoreCorrupt`."""
+    try:
+        yield
+    except ValidationError as exc:
+        raise StoreCorrupt(
+            "A stored record does not have the shape that this version knows.",
+            next_step="Use the version of mcp-convex that wrote it, or a newer one.",
+        ) from exc

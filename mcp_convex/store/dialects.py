@@ -1,0 +1,97 @@
+"""The one place where databases differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from sqlalchemy import Connection, Double, Executable, Table, event, text
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
+
+BUSY_S = 5
+"""Seconds that a call waits for another process to finish writing."""
+
+_CONNECTED = (
+    f"PRAGMA busy_timeout = {BUSY_S * 1000}",
+    "PRAGMA foreign_keys = ON",
+    # What was deleted is overwritten: a disconnected credential does not linger in a free page.
+    "PRAGMA secure_delete = ON",
+)
+_MIGRATION_LOCK = 0x636F6E766578
+
+
+class database_clock(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it stands for
+    """The time by the clock that all processes share, in seconds since the epoch."""
+
+    type = Double[float]()
+    inherit_cache = True
+
+
+@compiles(database_clock, "sqlite")
+def _(_element: database_clock, _compiler: SQLCompiler, **_: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_clock, "postgresql")
+def _(_element: database_clock, _compiler: SQLCompiler, **_: Any) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+
+
+def prepare(engine: AsyncEngine) -> None:
+    """Have each connection of *engine* behave as the adapters expect."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _on_connect)
+        event.listen(engine.sync_engine, "begin", _on_begin)
+
+
+def for_reading(engine: AsyncEngine) -> AsyncEngine:
+    """Return *engine* for transactions that only read and so wait for no writer."""
+    return engine.execution_options(sqlite_begin="BEGIN")
+
+
+async def settle(engine: AsyncEngine) -> None:
+    """Make lasting what a database keeps of our habits, once it is known to be a store."""
+    if engine.dialect.name == "sqlite":
+        # The mode cannot be changed inside a transaction.
+        async with engine.execution_options(sqlite_begin=None).connect() as connection:
+            await connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+
+
+def lock_schema(connection: Connection) -> None:
+    """Let no other process migrate until this transaction ends. SQLite's writing transactions do so by themselves."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+
+
+def upsert(
+    connection: AsyncConnection, table: Table, row: Mapping[str, object], where: ColumnElement[bool] | None = None
+) -> Executable:
+    """Return the statement that inserts *row*, or updates the one with its primary key if *where* holds for that."""
+    # SQLite's and PostgreSQL's are alike but for the module; importing the one not used would cost 30 ms.
+    insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert
+    statement: sqlite.Insert = insert(table).values(row)
+    changed = {name: statement.excluded[name] for name in row if name not in table.primary_key.columns}
+    return statement.on_conflict_do_update(index_elements=table.primary_key.columns, set_=changed, where=where)
+
+
+def _on_connect(connection: DBAPIConnection, _record: object) -> None:
+    # Python's sqlite3 begins transactions by itself, late and not before every statement; we say when.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _CONNECTED:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _on_begin(connection: Connection) -> None:
+    # Whoever may write says so at once: SQLite refuses, without waiting, to turn a reader into a writer.
+    begin = connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE")
+    if begin:
+        connection.exec_driver_sql(begin)

@@ -1,0 +1,73 @@
+"""Files that nobody but this account may read, and what the operating system says of them in our errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mcp_convex.domain.errors import DirectoryUnusable, DiskFull
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@contextmanager
+def accessible(path: Path) -> Generator[None]:
+    """Turn an `OSError` about *path* inside the block into `DiskFull` or `DirectoryUnusable`."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            raise DiskFull(
+                f"There is no space left for `{path}`.", next_step="Free some space and start again."
+            ) from exc
+        raise DirectoryUnusable(
+            f"`{path}` cannot be used: {os.strerror(exc.errno or errno.EIO)}.",
+            next_step="Make its directory writable for this account, or set MCP_CONVEX_DATA_DIR to another.",
+        ) from exc
+
+
+def make_private(path: Path, content: bytes = b"") -> None:
+    """
+    Make *path* with *content*, whole or not at all, in a directory of its own; leave what is there already.
+
+    Raises:
+        DirectoryUnusable: It cannot be made.
+        DiskFull: There is no space for it.
+    """
+    with accessible(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.exists():
+            return
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        try:
+            _write(draft, content)
+            # A link, unlike a rename, does not replace what another process has made in the meantime.
+            with suppress(FileExistsError):
+                path.hardlink_to(draft)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def exists(path: Path) -> bool:
+    """Say whether there is something at *path*."""
+    with accessible(path):
+        return path.exists()
+
+
+def is_private(path: Path) -> bool:
+    """Say whether only this account may read and write *path*."""
+    with accessible(path):
+        return not path.stat().st_mode & _OTHERS
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(handle)

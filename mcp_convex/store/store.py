@@ -1,0 +1,59 @@
+"""The store as a whole: opening it, and what concerns all of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import Column, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mcp_convex.domain.ports import LeaseStore, PushStore, TargetStore
+from mcp_convex.store.database import Database, opened_database
+from mcp_convex.store.encryption import Cipher
+from mcp_convex.store.keys import KeyRing
+from mcp_convex.store.leases import SqlLeaseStore
+from mcp_convex.store.pushes import SqlPushStore
+from mcp_convex.store.schema import bring_to_head
+from mcp_convex.store.tables import ENCRYPTED, place
+from mcp_convex.store.targets import SqlTargetStore
+
+
+class Store:
+    """An open store: one adapter a port, over one database."""
+
+    def __init__(self, database: Database, cipher: Cipher) -> None:
+        self.targets: TargetStore = SqlTargetStore(database, cipher)
+        self.leases: LeaseStore = SqlLeaseStore(database)
+        self.pushes: PushStore = SqlPushStore(database)
+        self._database = database
+        self._cipher = cipher
+
+    async def rotate(self) -> int:
+        """
+        Encrypt every credential anew with the newest key, all of them or none, and return how many there are.
+
+        Raises:
+            StoreCorrupt: One cannot be decrypted with the keys at hand.
+        """
+        async with self._database.writing() as connection:
+            return sum([await self._rotate(connection, column) for column in ENCRYPTED])
+
+    async def _rotate(self, connection: AsyncConnection, column: Column[bytes]) -> int:
+        key = column.table.primary_key.columns
+        rows = (await connection.execute(select(*key, column).with_for_update())).all()
+        for *identity, sealed in rows:
+            belongs = place(column, *identity)
+            anew = self._cipher.seal(self._cipher.open(sealed, belongs), belongs)
+            of_row = (part == value for part, value in zip(key, identity, strict=True))
+            await connection.execute(update(column.table).where(*of_row).values({column: anew}))
+        return len(rows)
+
+
+@asynccontextmanager
+async def opened(database: Path | str, ring: KeyRing) -> AsyncGenerator[Store]:
+    """Open the store as `open_store` says."""
+    async with opened_database(database) as connected:
+        await bring_to_head(connected)
+        yield Store(connected, Cipher(ring))
