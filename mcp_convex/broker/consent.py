@@ -1,0 +1,65 @@
+"""Which pushes wait for a person's consent, and what it is that they have to agree to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mcp_convex.broker.changes import index_label
+from mcp_convex.broker.wire import IndexDiff, SchemaForecast
+from mcp_convex.domain.ports import PushTerms
+from mcp_convex.domain.pushes import Changes, Diagnostic
+
+LARGE_TABLE = 100_000
+"""Documents from which on an index makes a push wait for long (the CLI's own bound for its warning)."""
+
+
+def consent_needed(changes: Changes, terms: PushTerms, backfills: Iterable[str]) -> tuple[Diagnostic, ...]:
+    """
+    Return what the push would do that a person has to agree to first; nothing once they have.
+
+    Public functions that disappear count only where the caller said what is live: clients may
+    still call them. Internal ones, and indexes that go, are the app's own business.
+
+    Args:
+        changes: What the push would do.
+        terms: What it may do.
+        backfills: The indexes that it would build on large tables.
+    """
+    if terms.consented:
+        return ()
+    return (*_removals(changes, terms), *_backfills(backfills))
+
+
+def _removals(changes: Changes, terms: PushTerms) -> Iterator[Diagnostic]:
+    public = {function.name for function in terms.live_functions or () if function.visibility == "public"}
+    for name in changes.functions.removed:
+        if name in public:
+            yield Diagnostic(
+                code="function_removed",
+                message=f"The push removes the public function `{name}`, which is live.",
+                hint=f"Put `{name}` back, or have the person agree that its callers will fail.",
+                source="convex",
+            )
+
+
+def _backfills(labels: Iterable[str]) -> Iterator[Diagnostic]:
+    for label in labels:
+        yield Diagnostic(
+            code="large_index",
+            message=f"The push builds the index `{label}` on a table of {LARGE_TABLE:,} documents or more.",
+            hint="Stage the index (`{ fields, staged: true }`), or have the person agree to wait for it.",
+            source="convex",
+        )
+
+
+def large_backfills(added: dict[str, IndexDiff], forecast: SchemaForecast) -> tuple[str, ...]:
+    """Return the labels of the *added* indexes that stand on large tables and hold the push up."""
+    waited_for = {
+        (component, index.name) for component, diff in added.items() for index in diff.added_indexes if not index.staged
+    }
+    return tuple(
+        index_label(component, index)
+        for component, found in forecast.component_schema_evaluations.items()
+        for index in found.indexes
+        if index.num_docs >= LARGE_TABLE and (component, index.name) in waited_for
+    )

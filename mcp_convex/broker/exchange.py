@@ -1,0 +1,76 @@
+"""What is exchanged on the way: the placeholder for the key, the values of env vars for masks."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from mcp_convex.domain.secrets import REDACTED, AdminKeyValue
+
+_LONG_ENOUGH = 12
+"""Characters. A word or number of fewer is no secret, and stands in too many harmless places."""
+_SHORTEST = 6
+
+
+def with_key(body: bytes, placeholder: str, key: AdminKeyValue) -> bytes:
+    """Return the CLI's JSON *body* with the real key where the placeholder stood, without building it anew."""
+    stood, stands = (f'"adminKey":{json.dumps(text)}'.encode() for text in (placeholder, key.get_secret_value()))
+    if stood in body:
+        return body.replace(stood, stands, 1)
+    return json.dumps({**json.loads(body), "adminKey": key.get_secret_value()}).encode()
+
+
+class Masks:
+    """What must not reach the CLI, in each form that an answer may hold it in, and what stands there instead."""
+
+    def __init__(self, key: AdminKeyValue) -> None:
+        whole = key.get_secret_value()
+        _, _, tail = whole.partition("|")
+        self._salt = secrets.token_hex(4)
+        self._replacements: dict[bytes, bytes] = {}
+        for text in filter(None, (whole, tail)):
+            for form in (*_forms(text), quote(text, safe="").encode(), base64.b64encode(text.encode())):
+                self._replacements[form] = REDACTED.encode()
+
+    def learn(self, env_vars: Mapping[str, str], *, sent: bytes) -> dict[str, str]:
+        """
+        Hide the values of *env_vars* from now on, except those that the CLI has *sent* itself.
+
+        Returns:
+            The names, each with its mask.
+        """
+        masks = {name: f"masked-{self._salt}-{at}" for at, name in enumerate(env_vars)}
+        for name, value in env_vars.items():
+            forms = _forms(value)
+            if _is_telling(value) and not any(form in sent for form in forms):
+                self._replacements.update(dict.fromkeys(forms, masks[name].encode()))
+        by_length = sorted(self._replacements.items(), key=lambda item: len(item[0]), reverse=True)
+        self._replacements = dict(by_length)
+        return masks
+
+    def hide(self, body: bytes) -> bytes:
+        """Return *body* with everything secret masked."""
+        for form, mask in self._replacements.items():
+            if form in body:
+                body = body.replace(form, mask)
+        return body
+
+
+def spliced(members: Mapping[str, Any], name: str, value: bytes) -> bytes:
+    """Return a JSON object of *members* and one more, whose *value* is JSON that must arrive byte for byte."""
+    opening = json.dumps({**members, name: None}, separators=(",", ":")).encode()
+    return opening.removesuffix(b"null}") + value + b"}"
+
+
+def _forms(text: str) -> set[bytes]:
+    return {text.encode(), json.dumps(text)[1:-1].encode(), json.dumps(text, ensure_ascii=False)[1:-1].encode()}
+
+
+def _is_telling(value: str) -> bool:
+    if len(value) >= _LONG_ENOUGH:
+        return True
+    return len(value) >= _SHORTEST and not value.isalpha() and not value.isdigit()

@@ -1,0 +1,122 @@
+"""The gate as the services know it: opens sessions, and hands each request to the one whose placeholder it bears."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcp_convex.broker.listener import Listener
+from mcp_convex.broker.packing import MAX_BODY, BodyTooLarge, unpacked
+from mcp_convex.broker.session import Opening, Session
+from mcp_convex.broker.tuning import Tuning
+from mcp_convex.broker.upstream import Deadline, Upstream
+from mcp_convex.broker.verdicts import Answer, said
+from mcp_convex.domain.ports import Gate, GateSession, OnStage, PushTerms
+
+if TYPE_CHECKING:
+    import httpx2
+
+_HEAD_START = 0.1
+"""How much earlier than the CLI's deadline the gate's own ends, as a part of it, so that the gate decides first."""
+_LONGEST_HEAD_START_S = 2.0
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class LocalGate(Gate):
+    """A gate on this machine. It listens from the first session on; `aclose` ends it."""
+
+    def __init__(self, tuning: Tuning | None = None) -> None:
+        self._tuning = tuning or Tuning()
+        self._listener = Listener(self._serve)
+        self._sessions: list[Session] = []
+        self._client: httpx2.AsyncClient | None = None
+
+    @asynccontextmanager
+    async def open(self, terms: PushTerms, on_stage: OnStage) -> AsyncGenerator[GateSession]:
+        session = self._session(await self._listener.url(), terms, on_stage)
+        self._sessions.append(session)
+        try:
+            yield session
+        finally:
+            self._sessions.remove(session)
+            session.close()
+
+    async def socket_path(self) -> Path:
+        """
+        Return the Unix socket on which the gate listens as well, for a sandbox that has no network at all.
+
+        Raises:
+            DirectoryUnusable: The temporary folder cannot hold a socket.
+        """
+        return await self._listener.socket_path()
+
+    async def aclose(self) -> None:
+        """Stop listening and let go of every connection."""
+        await self._listener.aclose()
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    def _session(self, url: str, terms: PushTerms, on_stage: OnStage) -> Session:
+        deadline = Deadline(terms.deadline_s - min(_HEAD_START * terms.deadline_s, _LONGEST_HEAD_START_S))
+        opening = Opening(url, terms, on_stage, deadline)
+        if terms.purpose == "check" or terms.reach is None:
+            from mcp_convex.broker.check import CheckSession  # noqa: PLC0415 - loaded when the first one runs
+
+            return CheckSession(opening)
+        from mcp_convex.broker.push import PushSession  # noqa: PLC0415 - loaded when the first one runs
+
+        upstream = Upstream(self._connected(), terms.reach, deadline, self._tuning)
+        return PushSession(opening, upstream, self._tuning)
+
+    def _connected(self) -> httpx2.AsyncClient:
+        """Return the client for every upstream call: no proxy or netrc of this process, and no redirects."""
+        if self._client is None:
+            import httpx2  # noqa: PLC0415 - the server answers its first request before it needs this
+
+            headers = {"User-Agent": "mcp-convex", "Accept-Encoding": "gzip"}
+            self._client = httpx2.AsyncClient(
+                trust_env=False, follow_redirects=False, timeout=httpx2.Timeout(None, connect=10.0), headers=headers
+            )
+        return self._client
+
+    async def _serve(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        authorization = headers.get(b"authorization", b"")
+        admitting = [session for session in self._sessions if session.admits(authorization)]
+        if not admitting:
+            answer = said(401, "BadAdminKey", "The gate does not know this key.")
+        else:
+            cli = headers.get(b"convex-client", b"").decode("latin-1")
+            answer = await admitting[0].serve(scope["method"], scope["path"], cli, lambda: _body(headers, receive))
+        await _send(answer, send)
+
+
+async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """
+    Return a request's body, unpacked.
+
+    Raises:
+        BodyTooLarge: It is larger than a push may be.
+        BodyUnreadable: It is not compressed as its headers say.
+    """
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_BODY:
+            raise BodyTooLarge(len(body))
+    return unpacked(bytes(body), headers.get(b"content-encoding", b"").decode("latin-1"))
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer.body)).encode())]
+    headers += [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

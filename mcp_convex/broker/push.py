@@ -1,0 +1,280 @@
+"""A push or a preview: the conversation between the CLI and its deployment, and the decisions in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import anyio
+from pydantic import ValidationError
+
+from mcp_convex.broker import verdicts
+from mcp_convex.broker.changes import Hashes, changes_of, pushed_hashes
+from mcp_convex.broker.confinement import strays
+from mcp_convex.broker.consent import consent_needed, large_backfills
+from mcp_convex.broker.exchange import spliced, with_key
+from mcp_convex.broker.session import Call, Opening, Session
+from mcp_convex.broker.steps import (
+    CANONICAL_URLS,
+    CONFIG_HASHES,
+    EVALUATE_SCHEMA,
+    FINISH_PUSH,
+    START_PUSH,
+    WAIT_FOR_SCHEMA,
+    Step,
+)
+from mcp_convex.broker.tuning import Tuning
+from mcp_convex.broker.upstream import Lost, Reply, Upstream
+from mcp_convex.broker.verdicts import Answer, Ended, said
+from mcp_convex.broker.wire import (
+    CanonicalUrls,
+    ConfigHashes,
+    PushFinished,
+    PushRequest,
+    PushStarted,
+    SchemaForecast,
+    SchemaStatus,
+    Wire,
+)
+from mcp_convex.domain.pushes import Changes
+
+W = TypeVar("W", bound=Wire)
+
+_CONFIRMED = b'{"authDiff":{"added":[],"removed":[]},"definitionDiffs":{},"componentDiffs":{}}'
+"""What the CLI is told of a push whose own confirmation was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """A push that the deployment has analysed."""
+
+    answer: bytes
+    """As it came: env var values and all. `finish_push` needs it back to the byte."""
+    schema_change: Any
+    pushed: Hashes
+    changes: Changes
+    backfills: tuple[str, ...]
+
+
+class PushSession(Session):
+    """The CLI on one side, its deployment on the other."""
+
+    def __init__(self, opening: Opening, upstream: Upstream, tuning: Tuning) -> None:
+        super().__init__(opening)
+        self._upstream = upstream
+        self._tuning = tuning
+        self._asked_hashes: Call | None = None
+        self._before: Hashes | None = None
+        self._start: _Started | None = None
+        self._schema_fits = False
+        self._steps: Mapping[Step, Callable[[Call], Awaitable[Answer]]] = {
+            CANONICAL_URLS: self._canonical_urls,
+            CONFIG_HASHES: self._config_hashes,
+            EVALUATE_SCHEMA: self._evaluate_schema,
+            START_PUSH: self._start_push,
+            WAIT_FOR_SCHEMA: self._wait_for_schema,
+            FINISH_PUSH: self._finish_push,
+        }
+
+    async def _answer(self, call: Call) -> Answer:
+        return await self._steps[call.step](call)
+
+    def _repeats(self) -> int:
+        return self._upstream.repeats
+
+    async def _canonical_urls(self, call: Call) -> Answer:
+        reply, _ = await self._asked(call, None, CanonicalUrls)
+        return self._passed(reply)
+
+    async def _config_hashes(self, call: Call) -> Answer:
+        reply, hashes = await self._asked(call, self._keyed(call), ConfigHashes)
+        self._asked_hashes, self._before = call, _by_path(hashes)
+        return self._passed(reply)
+
+    async def _evaluate_schema(self, call: Call) -> Answer:
+        """Pass on what the CLI asks for its own warnings; it goes on without an answer too."""
+        self._confined(call)
+        reply = await self._upstream.ask(call.step, self._keyed(call), cli=call.cli)
+        if isinstance(reply, Lost) or reply.status != 200:  # noqa: PLR2004 - HTTP
+            return said(404, "NotFound", "The deployment did not evaluate the schema.")
+        return self._passed(reply)
+
+    async def _start_push(self, call: Call) -> Answer:
+        await self._advance("starting")
+        request = self._confined(call)
+        body = self._keyed(call)
+        reply, started = await self._asked(call, body, PushStarted, hide=False)
+        masks = self._upstream.masks.learn(started.environment_variables, sent=call.body)
+        answer = json.loads(reply.body)
+        changes = changes_of(request, started, self._before or {}, self._terms.live_functions)
+        self._start = _Started(
+            answer=reply.body,
+            schema_change=answer["schemaChange"],
+            pushed=pushed_hashes(request),
+            changes=changes,
+            backfills=await self._backfills(body, started) if changes.indexes.added else (),
+        )
+        self._changes = self._start.changes
+        self._schema_fits = False
+        await self._advance("type check")
+        masked = json.dumps({**answer, "environmentVariables": masks}, separators=(",", ":")).encode()
+        return self._passed(Reply(reply.status, masked, reply.headers))
+
+    async def _wait_for_schema(self, call: Call) -> Answer:
+        """Wait as the CLI does. That it asks shows that the type check has passed."""
+        start = self._begun(call)
+        await self._advance("schema")
+        self._ask_consent(start)
+        body = {**json.loads(call.body), "adminKey": self._key(), "schemaChange": start.schema_change}
+        reply, status = await self._asked(call, json.dumps(body).encode(), SchemaStatus)
+        answer = self._passed(reply)
+        if status.type in {"failed", "raceDetected"}:
+            raise verdicts.schema_refused(status, answer)
+        self._schema_fits = status.type == "complete"
+        if self._terms.purpose == "preview" and status.documents_fit:
+            raise Ended(None)
+        return answer
+
+    async def _finish_push(self, call: Call) -> Answer:
+        start = self._begun(call)
+        if not self._schema_fits or self._terms.purpose != "push":
+            raise verdicts.out_of_order(call.step)
+        await self._advance("finishing")
+        members = {**json.loads(call.body), "adminKey": self._key()}
+        body = spliced(members, "startPush", start.answer)
+        reply = await self._upstream.ask(call.step, body, cli=call.cli, reserve_s=self._tuning.proof_s)
+        if isinstance(reply, Reply) and _fits(reply, PushFinished):
+            answer = self._passed(reply)
+        elif isinstance(reply, Reply) and 400 <= reply.status < 500 and reply.status != 429:  # noqa: PLR2004 - HTTP
+            raise verdicts.refused(call.step, self._hidden(reply))
+        else:
+            answer = await self._proven(start)
+        self._live = True
+        await self._advance("done")
+        self._decided.set()
+        return answer
+
+    async def _proven(self, start: _Started) -> Answer:
+        """
+        Find out whether a push went live whose confirmation was lost, without ever asking for it again.
+
+        Raises:
+            Ended: It did not, or nothing tells.
+        """
+        told = False
+        for pause in (0, self._tuning.first_pause_s, 4 * self._tuning.first_pause_s):
+            await anyio.sleep(pause)
+            after = await self._hashes_now()
+            told = told or after is not None
+            if after is not None and _shows(self._before, start.pushed, after):
+                return Answer(200, _CONFIRMED)
+        raise verdicts.unfinished(known=told and _is_telling(self._before, start.pushed))
+
+    async def _hashes_now(self) -> Hashes | None:
+        if self._asked_hashes is None:
+            return None
+        try:
+            _, hashes = await self._asked(self._asked_hashes, self._keyed(self._asked_hashes), ConfigHashes)
+        except Ended:
+            return None
+        return _by_path(hashes)
+
+    async def _backfills(self, body: bytes, started: PushStarted) -> tuple[str, ...]:
+        """Return the indexes that the push would build on large tables, where the deployment can tell."""
+        if self._terms.consented:
+            return ()
+        reply = await self._upstream.ask(EVALUATE_SCHEMA, body)
+        if isinstance(reply, Lost) or not _fits(reply, SchemaForecast):
+            return ()
+        return large_backfills(started.schema_change.index_diffs or {}, SchemaForecast.model_validate_json(reply.body))
+
+    def _ask_consent(self, start: _Started) -> None:
+        """
+        Stop a push that a person has to agree to; say so in a preview.
+
+        Raises:
+            Ended: It waits for consent.
+        """
+        needed = consent_needed(start.changes, self._terms, start.backfills)
+        if needed and self._terms.purpose == "push":
+            raise Ended("needs_consent", needed)
+        for diagnostic in needed:
+            self._note(diagnostic.code, diagnostic.message, "warning")
+
+    def _begun(self, call: Call) -> _Started:
+        if self._start is None:
+            raise verdicts.out_of_order(call.step)
+        return self._start
+
+    def _confined(self, call: Call) -> PushRequest:
+        """
+        Return what is pushed, all of which comes from the project.
+
+        Raises:
+            Ended: Something does not, or the body is not a push.
+        """
+        try:
+            request = PushRequest.model_validate_json(call.body)
+        except ValidationError as exc:
+            raise verdicts.out_of_order(call.step) from exc
+        if outside := strays(request, self._terms.root):
+            raise Ended("source", outside)
+        return request
+
+    async def _asked(self, call: Call, body: bytes | None, shape: type[W], *, hide: bool = True) -> tuple[Reply, W]:
+        """
+        Ask the deployment and return its answer, masked unless *hide* is off, and read as *shape*.
+
+        Raises:
+            Ended: There is no such answer, and there will be none.
+        """
+        if not self._deadline.left():
+            raise verdicts.out_of_time(call.step)
+        reply = await self._upstream.ask(call.step, body, cli=call.cli)
+        if isinstance(reply, Lost):
+            raise verdicts.lost(call.step, reply) if self._deadline.left() else verdicts.out_of_time(call.step)
+        if reply.status != 200:  # noqa: PLR2004 - HTTP
+            raise verdicts.refused(call.step, self._hidden(reply))
+        if warning := reply.header("x-convex-deprecation-message"):
+            self._note("cli_deprecated", warning, "warning")
+        shown = self._hidden(reply) if hide else reply
+        try:
+            return shown, shape.model_validate_json(shown.body)
+        except ValidationError as exc:
+            raise verdicts.misshapen(call.step) from exc
+
+    def _key(self) -> str:
+        return self._upstream.credential.get_secret_value()
+
+    def _keyed(self, call: Call) -> bytes:
+        return with_key(call.body, self.placeholder.get_secret_value(), self._upstream.credential)
+
+    def _hidden(self, reply: Reply) -> Reply:
+        return Reply(reply.status, self._upstream.masks.hide(reply.body), reply.headers)
+
+    def _passed(self, reply: Reply) -> Answer:
+        return Answer(reply.status, self._upstream.masks.hide(reply.body), reply.headers)
+
+
+def _fits(reply: Reply, shape: type[Wire]) -> bool:
+    try:
+        shape.model_validate_json(reply.body)
+    except ValidationError:
+        return False
+    return reply.status == 200  # noqa: PLR2004 - HTTP
+
+
+def _by_path(hashes: ConfigHashes) -> Hashes:
+    return {module.path: module.hash for module in hashes.module_hashes}
+
+
+def _is_telling(before: Hashes | None, pushed: Hashes) -> bool:
+    """Say whether the live modules' hashes tell the push from what was there before."""
+    return before is not None and any(before.get(path) != sha256 for path, sha256 in pushed.items())
+
+
+def _shows(before: Hashes | None, pushed: Hashes, after: Hashes) -> bool:
+    """Say whether *after* proves that what was *pushed* is live."""
+    return _is_telling(before, pushed) and all(after.get(path) == sha256 for path, sha256 in pushed.items())

@@ -1,0 +1,19 @@
+"""How patient the gate is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """Bounds in seconds; all of them end with the session's own deadline."""
+
+    patience_s: float = 20.0
+    """How long a transient answer is asked again."""
+    first_pause_s: float = 0.25
+    longest_pause_s: float = 4.0
+    silence_s: float = 60.0
+    """How long a deployment may keep silent, on a call that it does not have to work for."""
+    proof_s: float = 5.0
+    """Kept back from the deadline, to find out what became of a lost `finish_push`."""
