@@ -9,11 +9,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
 
 from mcp_convex import __version__
-from mcp_convex.domain.errors import ConvexMcpError
+from mcp_convex.domain.errors import ConvexMcpError, InvalidArguments
+from mcp_convex.domain.ports import Reach
+from mcp_convex.domain.secrets import AdminKeyValue
 from mcp_convex.settings import Settings, describe, load
+
+if TYPE_CHECKING:
+    from mcp_convex.services import Services
 
 Command = Callable[[Settings, argparse.Namespace], Coroutine[object, object, int]]
 
@@ -101,49 +110,69 @@ async def _doctor(settings: Settings, _: argparse.Namespace) -> int:
 
 
 async def _init(settings: Settings, _: argparse.Namespace) -> int:
-    from mcp_convex.server import open_sandbox  # noqa: PLC0415 - only this command needs it
+    from mcp_convex.server import examples  # noqa: PLC0415 - only this command needs it
 
-    written = await open_sandbox(settings).init()
+    async with _services(settings) as services:
+        written = await services.files.add_missing(examples())
     for path in written:
         print(f"wrote {path}")  # noqa: T201
-    print("Every example file was there already." if not written else "Next step: push.")  # noqa: T201
+    print("Next step: push." if written else "Every example file was there already.")  # noqa: T201
     return 0
 
 
 async def _connect(settings: Settings, args: argparse.Namespace) -> int:
-    from mcp_convex.server import connect  # noqa: PLC0415 - only this command needs it
-
-    target = await connect(settings, args.url, _key(args.admin_key_file))
-    print(f"This workspace now pushes to the self-hosted deployment {target.name} ({target.url}).")  # noqa: T201
+    key = AdminKeyValue(SecretStr(_key(args.admin_key_file)))
+    async with _services(settings) as services:
+        target = await services.targets.link(args.url, key)
+    print(f"This workspace now pushes to {target.name} ({target.url}).")  # noqa: T201
     return 0
 
 
 def _key(file: str) -> str:
-    return (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")).strip()
+    try:
+        key = (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")).strip()
+    except (OSError, UnicodeDecodeError):
+        key = ""
+    if not key or len(key.split()) != 1:
+        raise InvalidArguments(
+            f"`{file}` does not hold an admin key on one line.",
+            next_step="Pass a file that holds the key alone, or `-` and the key on standard input.",
+        )
+    return key
 
 
 async def _disconnect(settings: Settings, _: argparse.Namespace) -> int:
-    from mcp_convex.server import disconnect  # noqa: PLC0415 - only this command needs it
-
-    linked = await disconnect(settings)
+    async with _services(settings) as services:
+        linked = await services.targets.unlink()
     said = "is no longer linked; its key is deleted." if linked else "was not linked."
     print(f"This workspace {said} It pushes to the embedded deployment.")  # noqa: T201
     return 0
 
 
 async def _push(settings: Settings, args: argparse.Namespace) -> int:
-    from mcp_convex.server import push  # noqa: PLC0415 - only this command needs it
+    from mcp_convex.boundary.rendering import text_of  # noqa: PLC0415 - only this command needs it
 
-    text, failed = await push(settings, preview=args.preview, consented=args.yes)
-    print(text)  # noqa: T201
-    return int(failed)
+    async with _services(settings) as services:
+        result = await services.pushes.push(preview=args.preview, consented=args.yes)
+    print(text_of(result))  # noqa: T201
+    return int(result.failure is not None)
 
 
 async def _embedded(settings: Settings, _: argparse.Namespace) -> int:
     from mcp_convex.server import serve_embedded  # noqa: PLC0415 - only this command needs it
 
-    await serve_embedded(settings, say=lambda line: print(line, flush=True))  # noqa: T201
+    await serve_embedded(settings, _say_ready)
     return 0
+
+
+def _say_ready(reach: Reach) -> None:
+    print(f"Serving at {reach.target.url}, HTTP actions at {reach.target.site_url}.", flush=True)  # noqa: T201
+
+
+def _services(settings: Settings) -> AbstractAsyncContextManager[Services]:
+    from mcp_convex.server import open_services  # noqa: PLC0415 - some commands do without
+
+    return open_services(settings)
 
 
 def _no_more(_: argparse.ArgumentParser) -> None:

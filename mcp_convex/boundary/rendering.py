@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from functools import singledispatch
 
 from pydantic import BaseModel
 
 from mcp_convex.domain.models import FunctionResult, LogEntry, LogPage, Page
-from mcp_convex.domain.pushes import Changes, Diagnostic, PushResult
+from mcp_convex.domain.pushes import Changes, CheckResult, Diagnostic, PushResult
 from mcp_convex.services.files import FileContent, Written
 
 SHOWN_DIAGNOSTICS = 12
@@ -34,6 +35,15 @@ def text_of(result: BaseModel) -> str:
 
 
 @text_of.register
+def _check(result: CheckResult) -> str:
+    said = "ok" if result.ok else f"not ok: {result.failure}"
+    lines = [f"{said}, in {result.duration_s:.1f} s", *_found(result.diagnostics)]
+    if result.raw_tail:
+        lines.append(fence(result.raw_tail))
+    return "\n".join([*lines, f"Next step: {result.next_step}"])
+
+
+@text_of.register
 def _push(result: PushResult) -> str:
     at = f" to {result.target.kind} deployment `{result.target.name}`" if result.target else ""
     lines = [f"{result.outcome}{at} in {result.duration_s:.1f} s (stage: {result.stage}; push {result.id})"]
@@ -42,14 +52,19 @@ def _push(result: PushResult) -> str:
     if result.changes:
         lines.append(_changes(result.changes))
     lines += result.notes
-    if result.diagnostics:
-        shown = [_diagnostic(found) for found in result.diagnostics[:SHOWN_DIAGNOSTICS]]
-        if (more := len(result.diagnostics) - SHOWN_DIAGNOSTICS) > 0:
-            shown.append(f"… and {more} more in the structured content.")
-        lines.append(fence("\n".join(shown)))
+    lines += _found(result.diagnostics)
     if result.raw_tail:
         lines.append(fence(result.raw_tail))
     return "\n".join([*lines, f"Next step: {result.next_step}"])
+
+
+def _found(diagnostics: Sequence[Diagnostic]) -> list[str]:
+    if not diagnostics:
+        return []
+    shown = [_diagnostic(found) for found in diagnostics[:SHOWN_DIAGNOSTICS]]
+    if (more := len(diagnostics) - SHOWN_DIAGNOSTICS) > 0:
+        shown.append(f"… and {more} more in the structured content.")
+    return [fence("\n".join(shown))]
 
 
 def _changes(changes: Changes) -> str:

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from mcp_convex.boundary.rendering import text_of
 from mcp_convex.boundary.spec import ToolSpec
-from mcp_convex.domain.pushes import PushResult
+from mcp_convex.domain.pushes import CheckResult, PushResult
 
 
 class ConvexTool(Tool):
@@ -28,7 +28,7 @@ class ConvexTool(Tool):
         return _answer(await super().run(arguments, context, convert_result=False))
 
 
-def as_tool(spec: ToolSpec) -> ConvexTool:
+def as_tool(spec: ToolSpec) -> Tool:
     """Return the SDK's form of *spec*."""
     tool = ConvexTool.from_function(
         spec.fn, title=spec.title, description=getdoc(spec.fn), annotations=spec.effect.value
@@ -46,7 +46,7 @@ def _make_strict(tool: Tool) -> None:
 
 
 def _answer(result: BaseModel) -> CallToolResult:
-    failed = isinstance(result, PushResult) and result.failure is not None
+    failed = isinstance(result, PushResult | CheckResult) and result.failure is not None
     return CallToolResult(
         content=[TextContent(type="text", text=text_of(result))],
         structured_content=result.model_dump(mode="json"),

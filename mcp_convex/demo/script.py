@@ -117,8 +117,8 @@ async def _schema(stage: Stage, old: str, new: str) -> None:
     await stage.call("write_files", {"changes": [{"path": "convex/schema.ts", "old": old, "new": new}]})
 
 
-async def _run(stage: Stage, name: str, **args: Any) -> Any:
-    return (await stage.call("run_function", {"name": name, "args": args}))["value"]
+async def _run(stage: Stage, function: str, /, **args: Any) -> Any:
+    return (await stage.call("run_function", {"name": function, "args": args}))["value"]
 
 
 def _get(url: str) -> Any:

@@ -68,19 +68,19 @@ class Stage:
         self._console.print(f"    [green]✓[/] {claim}")
 
     def _content(self, tool: str, result: CallToolResult) -> dict[str, Any]:
-        content = result.structured_content
+        content: dict[str, Any] | None = result.structured_content
         if content is None:
             raise Differs(f"`{tool}` answered without structured content")
         if "error" in content:
             raise Differs(f"`{tool}` failed: {content['error']['message']} {content['error']['next_step']}")
         return content
 
-    async def _on_progress(self, done: float, total: float | None, message: str | None) -> None:
+    async def _on_progress(self, progress: float, total: float | None, message: str | None) -> None:
         before_s, before = self._stage_since
         self._stage_since = (time.monotonic(), message or "")
         if before == "installing":
             self.installing_s += time.monotonic() - before_s
-        self._console.print(f"    [dim]{done:.0f}/{total or 0:.0f} {message}[/]")
+        self._console.print(f"    [dim]{progress:.0f}/{total or 0:.0f} {message}[/]")
 
 
 def _short(arguments: Mapping[str, Any]) -> str:

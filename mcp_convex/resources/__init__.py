@@ -29,7 +29,7 @@ async def push(services: Services, push_id: str) -> PushRecord:
 @resource("convex://files/{+path}", "A file of the workspace", mime_type="text/plain")
 async def file(services: Services, path: str) -> str:
     """A source file of the workspace."""
-    return (await services.files.read(path)).content
+    return await services.files.text(path)
 
 
 RESOURCES = (schema, functions, push, file)

@@ -89,6 +89,17 @@ class FileService:
             lines=len(lines),
         )
 
+    async def text(self, path: str) -> str:
+        """
+        Return a file's whole text.
+
+        Raises:
+            NotFound: There is no such file.
+            InvalidArguments: It is not text.
+        """
+        approved = paths.approve(path)
+        return _text(approved, await self._sandbox.read(approved))
+
     async def write(self, changes: Sequence[Change], base: Mapping[str, str] | None = None) -> Written:
         """
         Apply every change, or none of them.
@@ -111,6 +122,19 @@ class FileService:
         contents = {path: await self._after(path, change, entries) for path, change in approved}
         await self._sandbox.write({path: data for path, data in contents.items() if _differs(path, data, entries)})
         return Written(changes=tuple(_changed(path, data, entries) for path, data in contents.items()))
+
+    async def add_missing(self, contents: Mapping[FilePath, bytes]) -> tuple[FilePath, ...]:
+        """
+        Write those of the files that are not there yet, and return their paths.
+
+        Raises:
+            BlockedByPolicy: The server is read-only.
+        """
+        self._policy.check_files()
+        there = {entry.path for entry in await self._sandbox.list()}
+        missing = {path: data for path, data in contents.items() if path not in there}
+        await self._sandbox.write(missing)
+        return tuple(missing)
 
     async def _after(self, path: FilePath, change: Change, entries: Mapping[FilePath, FileEntry]) -> bytes | None:
         if change.delete:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 from mcp_convex.boundary import Ctx, Effect, services, tool
-from mcp_convex.domain.models import FunctionResult, Functions, LogPage, Page, Tables
+from mcp_convex.domain.models import FunctionKind, FunctionResult, Functions, LogPage, Page, Tables, Visibility
 from mcp_convex.tools.params import Cursor
 
 
@@ -15,9 +15,11 @@ from mcp_convex.tools.params import Cursor
 async def list_functions(
     ctx: Ctx,
     search: Annotated[str | None, Field(max_length=200, description="Only names that contain this.")] = None,
+    kind: Annotated[FunctionKind | None, Field(description="Only of this kind.")] = None,
+    visibility: Annotated[Visibility | None, Field(description="Only of this visibility.")] = None,
 ) -> Functions:
     """List the functions that are live on the deployment, with kind, visibility and arguments."""
-    return await (await services(ctx)).functions.list(search=search)
+    return await (await services(ctx)).functions.list(search=search, kind=kind, visibility=visibility)
 
 
 @tool("Run a function", Effect.RUNS)
