@@ -53,6 +53,7 @@ TROUBLES: Mapping[type[Exception], Trouble] = MappingProxyType(
         httpx2.WriteTimeout: Trouble.SILENT,
         httpx2.DecodingError: Trouble.UNREADABLE,
         httpx2.TooManyRedirects: Trouble.UNREADABLE,
+        httpx2.SSEError: Trouble.UNREADABLE,
         httpx2.LocalProtocolError: Trouble.UNSENDABLE,
         httpx2.UnsupportedProtocol: Trouble.UNSENDABLE,
         httpx2.InvalidURL: Trouble.UNSENDABLE,
