@@ -1,0 +1,86 @@
+"""Where a deployment is: its folder's lock, and the ports that it keeps across restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Generator
+from pathlib import Path
+from typing import NamedTuple
+
+from mcp_convex.domain.errors import PortInUse
+from mcp_convex.embedded import durable
+
+LOOPBACK = "127.0.0.1"
+
+
+class Urls(NamedTuple):
+    """Where a deployment answers: clients and the CLI at `cloud`, HTTP actions at `site`."""
+
+    cloud: str
+    site: str
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Generator[bool]:
+    """Hold *folder* for this process while the block runs; yields whether that was possible."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, durable.PRIVATE)
+    try:
+        yield _try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def listening(folder: Path) -> Generator[tuple[Urls, socket.socket, socket.socket]]:
+    """
+    Listen on *folder*'s two ports while the block runs, chosen now if this is the first time.
+
+    Raises:
+        PortInUse: Another program has taken one of them.
+    """
+    ports = durable.read_json(folder / "ports.json") or {"cloud": 0, "site": 0}
+    with _bound(ports["cloud"]) as cloud, _bound(ports["site"]) as site:
+        chosen = {"cloud": cloud.getsockname()[1], "site": site.getsockname()[1]}
+        if chosen != ports:
+            durable.write_json(folder / "ports.json", chosen)
+        yield _urls(chosen), cloud, site
+
+
+def remembered_urls(folder: Path) -> Urls | None:
+    """Return where *folder*'s deployment answers when it is served, if it ever was."""
+    ports = durable.read_json(folder / "ports.json")
+    return _urls(ports) if ports else None
+
+
+def _urls(ports: dict[str, int]) -> Urls:
+    return Urls(f"http://{LOOPBACK}:{ports['cloud']}", f"http://{LOOPBACK}:{ports['site']}")
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _bound(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        # Otherwise the port would be refused for a minute after a restart.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((LOOPBACK, port))
+        listener.listen()
+    except OSError as exc:
+        listener.close()
+        if exc.errno != errno.EADDRINUSE:
+            raise
+        raise PortInUse(
+            f"The embedded deployment listens on port {port}, and another program has taken it.",
+            next_step=f"End the program that listens on port {port}, then try again.",
+        ) from exc
+    return listener

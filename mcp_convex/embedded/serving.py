@@ -1,0 +1,82 @@
+"""Serving one deployment: the two servers, and what stands behind them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import anyio
+import uvicorn
+from anyio.abc import TaskGroup
+from starlette.applications import Starlette
+
+from mcp_convex.domain.ports import Launcher
+from mcp_convex.domain.secrets import AdminKeyValue
+from mcp_convex.embedded.app import cloud_app, site_app
+from mcp_convex.embedded.deployment import Deployment
+from mcp_convex.embedded.places import Urls, listening
+
+_MAX_MESSAGE = 64 * 1024 * 1024
+
+
+@contextlib.asynccontextmanager
+async def serving(name: str, folder: Path, key: AdminKeyValue, launcher: Launcher) -> AsyncGenerator[Urls]:
+    """
+    Serve the deployment kept in *folder*, which this process holds the lock of, until the block ends.
+
+    Raises:
+        PortInUse: One of its ports is taken by another program.
+        ToolMissing: There is no Node, or it is too old. (Within a group, as task groups raise.)
+    """
+    with listening(folder) as (urls, cloud, site):
+        async with anyio.create_task_group() as tasks:
+            deployment = Deployment(name, folder, urls, launcher, tasks)
+            await deployment.start()
+            try:
+                async with (
+                    anyio.create_task_group() as servers,
+                    _served(cloud_app(deployment, key, folder), cloud, servers),
+                    _served(site_app(deployment), site, servers),
+                ):
+                    yield urls
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await deployment.close()
+            tasks.cancel_scope.cancel()
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the process that it is part of."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _served(app: Starlette, listener: socket.socket, tasks: TaskGroup) -> AsyncGenerator[None]:
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="websockets-sansio",
+        ws_max_size=_MAX_MESSAGE,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+
+    async def serve() -> None:
+        # Cancelling would cut answers short: the server ends by being asked to.
+        with anyio.CancelScope(shield=True):
+            await server.serve([listener])
+
+    tasks.start_soon(serve)
+    try:
+        yield
+    finally:
+        server.should_exit = True
