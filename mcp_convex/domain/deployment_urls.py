@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import SplitResult, urlsplit
 
 from mcp_convex.domain.errors import InvalidArguments
 
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -18,18 +20,21 @@ def deployment_origin(text: str) -> str:
     Raises:
         InvalidArguments: It is no such URL, or one to which a key would travel in clear text over the internet.
     """
+    text = text.strip()
     try:
-        url = urlsplit(text.strip())
+        url = urlsplit(text)
         port = url.port
     except ValueError:
         raise _refused("is no URL") from None
+    if not text.isprintable():  # `urlsplit` drops line breaks without a word
+        raise _refused("holds no line breaks")
     _check(url)
     host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
     return f"{url.scheme}://{host}" + (f":{port}" if port not in {None, _DEFAULT_PORTS[url.scheme]} else "")
 
 
 def _check(url: SplitResult) -> None:
-    if url.scheme not in _DEFAULT_PORTS or not url.hostname or not url.hostname.isascii():
+    if url.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(url.hostname or ""):
         raise _refused("has to begin with `https://` or `http://` and a host")
     if url.username is not None or url.password is not None:
         raise _refused("may not hold a name or password")

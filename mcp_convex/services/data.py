@@ -72,9 +72,9 @@ class DataService:
 
     async def _check_exists(self, reach: Reach, table: str) -> None:
         # Convex answers for a table that it does not have as for one without documents.
-        names = {*_SYSTEM_TABLES, *(known.name for known in await self._api.list_tables(reach))}
-        if table not in names:
-            near = get_close_matches(table, names, n=3, cutoff=0.5)
+        names = [known.name for known in await self._api.list_tables(reach)]
+        if table not in {*names, *_SYSTEM_TABLES}:
+            near = get_close_matches(table, names, n=3)
             hint = f"Did you mean {' or '.join(f'`{close}`' for close in near)}? " if near else ""
             raise NotFound(
                 f"No table is called `{table[:100]}`.", next_step=f"{hint}Call `list_tables` to see the tables."

@@ -91,7 +91,7 @@ class FunctionService:
             return live[found]
         if not live:
             raise NotFound("No function is live yet.", next_step="Call `push` to make the workspace's functions live.")
-        near = get_close_matches(canonical(name), live, n=3, cutoff=0.5)
+        near = get_close_matches(canonical(name), live, n=3)
         hint = f"Did you mean {' or '.join(f'`{close}`' for close in near)}? " if near else ""
         raise NotFound(
             f"No live function is called `{canonical(name)}`.",

@@ -17,7 +17,7 @@ LONGEST_WAIT_S = 60.0
 
 _CURSOR = re.compile(r"\d{1,16}(?:\.\d{1,9})?")
 """Milliseconds, as the deployment counts them."""
-_LINES = 40
+_LINES = 20
 _LINE = 500
 _ERROR = 2_000
 
