@@ -34,13 +34,14 @@ def deployment_origin(text: str) -> str:
 
 
 def _check(url: SplitResult) -> None:
-    if url.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(url.hostname or ""):
+    host = url.hostname or ""
+    if url.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host):
         raise _refused("has to begin with `https://` or `http://` and a host")
     if url.username is not None or url.password is not None:
         raise _refused("may not hold a name or password")
     if url.path not in {"", "/"} or url.query or url.fragment:
         raise _refused("ends after the host and port: Convex's CLI drops a path")
-    if url.scheme == "http" and not _is_near(url.hostname):
+    if url.scheme == "http" and not _is_near(host):
         raise _refused("has to begin with `https://`, or its key would travel unencrypted")
 
 

@@ -238,29 +238,31 @@ async def test_an_answer_of_another_shape_is_unexpected(body):
     assert caught.value.__cause__ is None
 
 
-async def half_an_answer(stream: SocketStream) -> None:
-    async with stream:
-        await stream.receive()
-        await stream.send(b'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"convexCloudUrl"')
+HALF_AN_ANSWER = b'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"convexCloudUrl"'
 
 
-async def no_answer(stream: SocketStream) -> None:
-    async with stream:
-        await stream.receive()
+@pytest.mark.parametrize("said", [HALF_AN_ANSWER, b""], ids=["half an answer", "nothing"])
+async def test_a_server_that_hangs_up_is_asked_again_and_then_unreachable(said, monkeypatch):
+    """Over a real socket. What listens on this machine is not asked through a proxy."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    asked = 0
 
+    async def hang_up(stream: SocketStream) -> None:
+        nonlocal asked
+        async with stream:
+            await stream.receive()
+            asked += 1
+            if said:
+                await stream.send(said)
 
-@pytest.mark.parametrize("serve", [half_an_answer, no_answer])
-async def test_a_server_that_hangs_up_is_unreachable_and_asked_again(serve):
-    """Over a real socket, through no proxy whatever the environment says."""
-    naps = Naps()
+    convex = HttpDeploymentApi(retry=Retry(sleep=Naps()))
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra_attributes[SocketAttribute.local_port]()
-    convex = HttpDeploymentApi(retry=Retry(sleep=naps))
     async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, serve)
+        tasks.start_soon(listener.serve, hang_up)
         with anyio.fail_after(30), pytest.raises(errors.ConvexUnreachable):
             await convex.canonical_urls(reach_of(url=f"http://127.0.0.1:{port}"))
         tasks.cancel_scope.cancel()
     await convex.close()
 
-    assert 4 == len(naps.taken)
+    assert 5 == asked
