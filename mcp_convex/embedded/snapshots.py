@@ -158,7 +158,7 @@ class Snapshots:
                 path=str(path.relative_to(self._engine_folder)),
                 contentType=file.get("contentType"),
                 component=component,
-                id=file["_id"],
+                storageId=file["_id"],
                 creationTime=file.get("_creationTime"),
             )
 

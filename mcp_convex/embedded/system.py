@@ -125,9 +125,13 @@ def _function(path: str, function: dict[str, Any]) -> dict[str, Any]:
         "identifier": f"{path}:{function['name']}",
         "functionType": function["udfType"],
         "visibility": function["visibility"] or {"kind": "public"},
-        "args": json.loads(function["args"] or '{"type":"any"}'),
-        "returns": json.loads(function["returns"] or '{"type":"any"}'),
+        "args": _validator(function["args"]),
+        "returns": _validator(function["returns"]),
     }
+
+
+def _validator(analysed: str | None) -> Any:
+    return json.loads(analysed or "null") or {"type": "any"}
 
 
 def _http_action(route: dict[str, Any]) -> dict[str, Any]:

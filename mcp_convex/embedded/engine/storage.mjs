@@ -123,7 +123,7 @@ export class Files {
   }
 
   /** Adopt a received file. Throws `InvalidUploadToken`, `Sha256Mismatch` or `BadRequest`. */
-  async put({ path, contentType, sha256, token, component = "", id, creationTime }) {
+  async put({ path, contentType, sha256, token, component = "", storageId: id, creationTime }) {
     const incoming = resolve(path);
     if (!incoming.startsWith(join(this.#folder, "incoming") + sep) || !existsSync(incoming)) {
       throw new RequestError("BadRequest", "`path` is no file below data/incoming.");
@@ -138,11 +138,11 @@ export class Files {
     const { size } = statSync(incoming);
     renameSync(incoming, this.#pathOf(name));
     const system = { ...(id ? { _id: id } : {}), ...(creationTime ? { _creationTime: creationTime } : {}) };
-    const storageId = await this.#runner.write((transaction) => transaction.add(owner, TABLE, this.#record({ name, digest, size, contentType, ...system })));
-    return { storageId, sha256: digest.toString("hex"), size };
+    const added = await this.#runner.write((transaction) => transaction.add(owner, TABLE, this.#record({ name, digest, size, contentType, ...system })));
+    return { storageId: added, sha256: digest.toString("hex"), size };
   }
 
-  #find({ name, id, component = "" }) {
+  #find({ name, storageId: id, component = "" }) {
     if (id !== undefined) return { component, document: this.#document({ component }, id) };
     for (const table of this.#database.tables()) {
       if (table.name !== TABLE) continue;
