@@ -302,6 +302,10 @@ class Sandbox(ABC):
         """
 
     @abstractmethod
+    def seen_at(self) -> PurePosixPath:
+        """Return the workspace's folder as a command in the sandbox sees it."""
+
+    @abstractmethod
     def gate_url(self, url: str) -> str:
         """Return the address under which a command in the sandbox finds what listens at *url* on this machine."""
 

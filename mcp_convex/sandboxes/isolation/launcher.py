@@ -42,7 +42,7 @@ class ConfinedLauncher(Launcher):
         return "landlock" if landlock.version() else "none"
 
     async def start(self, launch: Launch, on_output: OnOutput) -> ConfinedProcess:
-        mode = await asyncio.to_thread(lambda: self.mode)
+        mode: IsolationMode = await asyncio.to_thread(lambda: self.mode)
         launch, readable = await asyncio.to_thread(_prepared, launch)
         env, fds = dict(launch.env), tuple(launch.pass_fds)
         if mode in {"bwrap", "strict"}:

@@ -1,0 +1,152 @@
+"""Installs a workspace's packages with npm, without running any script of theirs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from mcp_convex.domain.errors import InstallFailed
+from mcp_convex.domain.ports import Launch, Launcher
+from mcp_convex.domain.secrets import redact
+from mcp_convex.sandboxes.node import find_node
+from mcp_convex.sandboxes.packages import PackageJson, Packages
+
+DEADLINE_S = 300.0
+_QUIETLY = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error")
+_PASSED = re.compile(r"(?i)npm_config_\w+|(https?|no|all)_proxy|node_extra_ca_certs|ssl_cert_(file|dir)")
+_OFFLINE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ENOTCACHED")
+_ESSENCE = 600
+"""Characters of npm's own words in an error."""
+
+
+def npm_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what of *environ*, the person's, npm needs to reach their registry."""
+    return {name: value for name, value in environ.items() if _PASSED.fullmatch(name)}
+
+
+class Installer:
+    """Keeps the packages of the workspace at *root* in step with its package.json and lock."""
+
+    def __init__(self, root: Path, state_dir: Path, launcher: Launcher, npm_env: Mapping[str, str]) -> None:
+        self._root = root
+        self._stamp = state_dir / "installed"
+        self._home = state_dir / "home"
+        self._launcher = launcher
+        self._npm_env = npm_env
+        self._packages = Packages(root)
+
+    def is_due(self) -> bool:
+        """
+        Say whether packages have to be installed.
+
+        Raises:
+            InstallFailed: They have to be, by another package manager or in another folder.
+        """
+        if (other := self._packages.other_manager()) is not None:
+            if self._packages.find("convex") is not None:
+                return False
+            manager, folder = other
+            raise InstallFailed(
+                f"The project's packages are not installed, and {manager} manages them.",
+                next_step=f"Ask the person to run `{manager} install` in `{folder}`, then call again.",
+            )
+        return self._packages.find("convex") is None or not (self._is_stamped() or self._is_newer())
+
+    async def install(self) -> None:
+        """
+        Install what package.json asks for: what the lock says where it fits, and a new lock where not.
+
+        Raises:
+            ToolMissing: There is no npm.
+            InstallFailed: npm failed.
+        """
+        node = await anyio.to_thread.run_sync(find_node)
+        clean = not (self._root / "node_modules").is_dir() and self._lock_fits()
+        argv = [str(node.program), str(node.npm()), "ci" if clean else "install", *_QUIETLY]
+        output: list[str] = []
+        process = await self._launcher.start(self._launch(argv, node.program), output.append)
+        code = None
+        try:
+            with anyio.move_on_after(DEADLINE_S):
+                code = await process.wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await process.kill()
+        if code != 0:
+            raise _failed("".join(output), timed_out=code is None)
+        self._stamp.write_text(self._fingerprint(), encoding="utf-8")
+
+    def _launch(self, argv: list[str], node: Path) -> Launch:
+        person = Path.home()
+        cache = person / ".npm" if (person / ".npm").is_dir() else self._home / ".npm"
+        defaults = {
+            "npm_config_cache": str(cache),
+            "npm_config_userconfig": str(person / ".npmrc"),
+            "npm_config_fetch_retries": "1",
+            "npm_config_fetch_retry_mintimeout": "1000",
+            "npm_config_update_notifier": "false",
+        }
+        cache.mkdir(parents=True, exist_ok=True)
+        given = {name.lower() if name.lower().startswith("npm_") else name: v for name, v in self._npm_env.items()}
+        env = defaults | given | {"HOME": str(self._home), "PATH": f"{node.parent}:/usr/bin:/bin"}
+        files = [Path(value) for value in env.values() if value.startswith("/") and Path(value).is_file()]
+        return Launch(argv, cwd=self._root, env=env, readable=files, writable=[self._root, self._home, cache])
+
+    def _is_stamped(self) -> bool:
+        try:
+            return self._stamp.read_text(encoding="utf-8") == self._fingerprint()
+        except FileNotFoundError:
+            return False
+
+    def _is_newer(self) -> bool:
+        """Say whether the person has installed since the last change."""
+        try:
+            installed = (self._root / "node_modules/.package-lock.json").stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        inputs = [path for name in ("package.json", "package-lock.json") if (path := self._root / name).exists()]
+        return all(path.stat().st_mtime_ns <= installed for path in inputs)
+
+    def _fingerprint(self) -> str:
+        asked = PackageJson.read(self._root / "package.json").model_dump_json(exclude={"version"})
+        lock = self._root / "package-lock.json"
+        return hashlib.sha256(asked.encode() + (lock.read_bytes() if lock.exists() else b"")).hexdigest()
+
+    def _lock_fits(self) -> bool:
+        try:
+            lock: Any = json.loads((self._root / "package-lock.json").read_bytes())
+            locked = PackageJson.model_validate(lock["packages"][""])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        asked = PackageJson.read(self._root / "package.json")
+        kinds = {"dependencies", "dev_dependencies", "optional_dependencies", "peer_dependencies"}
+        return locked.model_dump(include=kinds) == asked.model_dump(include=kinds)
+
+
+def _failed(output: str, *, timed_out: bool) -> InstallFailed:
+    if timed_out:
+        return InstallFailed(
+            f"npm did not finish within {DEADLINE_S:.0f} seconds.",
+            next_step="Ask the person to run `npm install` in the workspace, then call again.",
+        )
+    if _OFFLINE.search(output):
+        return InstallFailed(
+            "npm could not reach its registry, and the packages are not in its cache.",
+            next_step="Ask the person to connect to the network or to configure the registry, then call again.",
+        )
+    return InstallFailed(
+        f"npm could not install the packages: {_essence(output)}",
+        next_step="Correct the dependencies in package.json, then call again.",
+    )
+
+
+def _essence(output: str) -> str:
+    lines = [re.sub(r"^npm (error|ERR!) ?", "", line).strip() for line in output.splitlines()]
+    told = [line for line in lines if line and not line.startswith(("code ", "A complete log", "/"))]
+    return redact(" ".join(told))[:_ESSENCE] or "it did not say why."

@@ -1,0 +1,290 @@
+"""A workspace that is a directory of this machine: the directory is the truth, and commands run in a copy of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+
+from mcp_convex.domain import paths
+from mcp_convex.domain.errors import DirectoryUnusable, InstallFailed, IsolationUnavailable, NotFound, PathRefused
+from mcp_convex.domain.models import FileEntry, FilePath, IsolationMode
+from mcp_convex.domain.ports import Command, ConfinedProcess, Ended, Launch, Launcher, OnOutput, OnStage, Sandbox
+from mcp_convex.sandboxes.change_set import ChangeSets
+from mcp_convex.sandboxes.failures import translated
+from mcp_convex.sandboxes.install import Installer
+from mcp_convex.sandboxes.node import find_node
+from mcp_convex.sandboxes.packages import Packages
+from mcp_convex.sandboxes.project import Template
+from mcp_convex.sandboxes.sources import Identity, Sources, find_sources, real_path
+from mcp_convex.sandboxes.stage import TEMPORARY, Stage
+
+_KEPT_OUTPUT = 256 * 1024
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_FORWARDER = Path(__file__).with_name("forward.cjs")
+_FORWARDER_PORT = 3210
+"""Inside a network of the command's own, where every port is free."""
+
+
+class LocalSandbox(Sandbox):
+    def __init__(  # noqa: PLR0913 - two of them by name only
+        self,
+        root: Path,
+        state_dir: Path,
+        launcher: Launcher,
+        template: Path,
+        *,
+        gate_socket: Callable[[], Path] | None = None,
+        npm_env: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        Serve the directory *root*.
+
+        Args:
+            state_dir: This workspace's own; nothing else writes there.
+            template: The project that an empty workspace begins as.
+            gate_socket: Where the gate listens beside its port; `strict` needs it.
+            npm_env: What npm needs of the person's environment, from `npm_environment`.
+        """
+        self._root = Path(os.path.realpath(root))
+        self._state_dir = Path(os.path.realpath(state_dir))
+        self._home = self._state_dir / "home"
+        self._launcher = launcher
+        self._template = Template(template)
+        self._gate_socket = gate_socket
+        self._changes = ChangeSets(self._root, self._state_dir)
+        self._packages = Packages(self._root)
+        self._installer = Installer(self._root, self._state_dir, launcher, npm_env or {})
+        self._digests: dict[str, tuple[Identity, str]] = {}
+        self._opened = False
+        self._stage: Stage | None = None
+        self._one_at_a_time = anyio.Lock()
+
+    async def ensure(self, progress: OnStage) -> None:
+        async with self._one_at_a_time:
+            if await anyio.to_thread.run_sync(self._make_project):
+                await progress("installing")
+                await self._installer.install()
+            self._packages.check_convex()
+
+    async def init(self) -> tuple[FilePath, ...]:
+        """Write the example functions, beside what is there already, and return those that were written."""
+        return await anyio.to_thread.run_sync(self._init)
+
+    async def write(self, changes: Mapping[FilePath, bytes | None]) -> None:
+        await anyio.to_thread.run_sync(self._write, changes)
+
+    async def read(self, path: FilePath) -> bytes:
+        return await anyio.to_thread.run_sync(self._read, path)
+
+    async def list(self) -> tuple[FileEntry, ...]:
+        return await anyio.to_thread.run_sync(self._entries)
+
+    def convex_cli(self) -> tuple[str, ...]:
+        if (found := self._packages.find("convex")) is None:
+            raise InstallFailed("The package `convex` is not installed.", next_step="Call again; it will be installed.")
+        bundle = found.with_name("dist") / "cli.bundle.cjs"
+        script = bundle if bundle.exists() else found.with_name("bin") / "main.js"
+        return (str(find_node().program), str(script))
+
+    def gate_url(self, url: str) -> str:
+        if self._launcher.mode != "strict":
+            return url
+        return urlsplit(url)._replace(netloc=f"127.0.0.1:{_FORWARDER_PORT}").geturl()
+
+    def seen_at(self) -> PurePosixPath:
+        return PurePosixPath(self._root if self._launcher.has_own_tree else self._open_stage().folder)
+
+    async def exec(
+        self, command: Command, *, on_output: OnOutput, until: Callable[[], Awaitable[None]] | None = None
+    ) -> Ended:
+        async with self._one_at_a_time:
+            stage, launch = await anyio.to_thread.run_sync(self._prepare, command)
+            output = _KeptOutput(on_output)
+            process = await self._launcher.start(launch, output)
+            exit_code, timed_out = await _run(process, command.deadline_s, until)
+            await anyio.to_thread.run_sync(self._bring_back, stage, command)
+        return Ended(exit_code, output.tail().replace(str(stage.folder), str(self._root)), timed_out)
+
+    def describe(self) -> IsolationMode:
+        return self._launcher.mode
+
+    async def close(self) -> None:
+        async with self._one_at_a_time:
+            if self._stage is not None:
+                self._stage.close()
+                self._stage = None
+
+    def _open(self) -> None:
+        """Check once that both directories can be used, and finish or undo what a killed server has left."""
+        if self._opened:
+            return
+        if not self._root.is_dir() or not os.access(self._root, os.R_OK | os.W_OK | os.X_OK):
+            raise DirectoryUnusable(
+                f"`{self._root}` is no directory that this server can read and write.",
+                next_step="Start the server for another directory, with MCP_CONVEX_WORKSPACE.",
+            )
+        with translated(self._state_dir):
+            self._home.mkdir(parents=True, exist_ok=True)
+        self._changes.recover()
+        self._opened = True
+
+    def _open_stage(self) -> Stage:
+        self._open()
+        if self._stage is None:
+            with translated(self._state_dir):
+                self._stage = Stage(self._root, self._state_dir)
+        return self._stage
+
+    def _make_project(self) -> bool:
+        """Write the files that the project lacks, and say whether packages have to be installed."""
+        self._open()
+        find_node()
+        with translated(self._root):
+            if missing := self._template.missing(self._root):
+                self._changes.apply(missing)
+            return self._installer.is_due()
+
+    def _init(self) -> tuple[FilePath, ...]:
+        self._make_project()
+        examples = self._template.examples(self._root)
+        self._write(examples)
+        return tuple(examples)
+
+    def _write(self, changes: Mapping[FilePath, bytes | None]) -> None:
+        self._open()
+        targets = {real_path(self._root, path): data for path, data in changes.items()}
+        for target in targets:
+            if target.is_dir():
+                raise PathRefused(f"`{target.name}` is a folder.", next_step="Choose another name for the file.")
+        if targets:
+            self._changes.apply(targets)
+
+    def _read(self, path: FilePath) -> bytes:
+        self._open()
+        try:
+            with translated(self._root):
+                return real_path(self._root, path).read_bytes()
+        except DirectoryUnusable as exc:
+            if isinstance(exc.__cause__, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
+                raise NotFound(f"There is no file `{path}`.", next_step="Call `list_files` to see the files.") from None
+            raise
+
+    def _entries(self) -> tuple[FileEntry, ...]:
+        self._open()
+        with translated(self._root):
+            files = find_sources(self._root).files
+        self._digests = {path: digest for path in files if (digest := self._digest(path, files[path])) is not None}
+        return tuple(
+            FileEntry(path=FilePath(path), size=identity.size, sha256=digest)
+            for path, (identity, digest) in sorted(self._digests.items())
+        )
+
+    def _digest(self, path: str, identity: Identity) -> tuple[Identity, str] | None:
+        known = self._digests.get(path)
+        if known is not None and known[0] == identity:
+            return known
+        try:
+            if paths.approve(path) != path:
+                return None
+            return identity, sha256((self._root / path).read_bytes()).hexdigest()
+        except (PathRefused, OSError):
+            return None
+
+    def _prepare(self, command: Command) -> tuple[Stage, Launch]:
+        stage = self._open_stage()
+        own_tree = self._launcher.has_own_tree
+        with translated(self._state_dir):
+            above = self._packages.folders_above()
+            sources = stage.sync(package_links=not own_tree, packages_above=above[0] if above else None)
+            return stage, self._launch(command, stage.folder, sources, self._root if own_tree else stage.folder)
+
+    def _launch(self, command: Command, stage: Path, sources: Sources, cwd: Path) -> Launch:
+        folders = [*(self._root / path for path in sources.package_folders), *self._packages.folders_above()]
+        readable = [*folders, *self._packages.linked(folders)]
+        node = find_node().program
+        argv = list(command.argv)
+        if self._launcher.mode == "strict":
+            socket = self._socket()
+            argv = ["/bin/sh", "-c", '"$0" "$1" "$2" "$3" & shift 3; exec "$@"', *_forwarder(node, socket), *argv]
+            readable += [_FORWARDER, socket]
+        env = {
+            "PATH": f"{node.parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self._home),
+            "TMPDIR": str(cwd / TEMPORARY),
+            "LANG": "C.UTF-8",
+        }
+        return Launch(
+            argv,
+            cwd=cwd,
+            env=env | dict(command.env),
+            readable=readable,
+            writable=[self._home],
+            mounts={stage: self._root},
+            network=self._launcher.mode != "strict",
+        )
+
+    def _socket(self) -> Path:
+        if self._gate_socket is None:
+            raise IsolationUnavailable(
+                "The isolation `strict` needs the gate to listen on a socket of this machine, and it does not.",
+                next_step="Have the operator set MCP_CONVEX_ISOLATION=auto.",
+            )
+        return self._gate_socket()
+
+    def _bring_back(self, stage: Stage, command: Command) -> None:
+        with translated(self._root):
+            self._write(stage.changed(command.keep))
+
+
+class _KeptOutput:
+    """Passes output on, and keeps the end of it."""
+
+    def __init__(self, on_output: OnOutput) -> None:
+        self._on_output = on_output
+        self._pieces: deque[str] = deque()
+        self._length = 0
+
+    def __call__(self, text: str) -> None:
+        self._pieces.append(text)
+        self._length += len(text)
+        while self._length - len(self._pieces[0]) >= _KEPT_OUTPUT:
+            self._length -= len(self._pieces.popleft())
+        self._on_output(text)
+
+    def tail(self) -> str:
+        return _ANSI.sub("", "".join(self._pieces)[-_KEPT_OUTPUT:])
+
+
+async def _run(
+    process: ConfinedProcess, deadline_s: float, until: Callable[[], Awaitable[None]] | None
+) -> tuple[int | None, bool]:
+    """Return the exit code, if the process came to its own end, and whether its time was up; it is gone then."""
+    exit_code = None
+    try:
+        with anyio.move_on_after(deadline_s) as deadline:
+            async with anyio.create_task_group() as race:
+
+                async def end_early() -> None:
+                    if until is not None:
+                        await until()
+                        race.cancel_scope.cancel()
+
+                race.start_soon(end_early)
+                exit_code = await process.wait()
+                race.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await process.kill()
+    return exit_code, deadline.cancelled_caught
+
+
+def _forwarder(node: Path, socket: Path) -> tuple[str, ...]:
+    return (str(node), str(_FORWARDER), str(socket), str(_FORWARDER_PORT))

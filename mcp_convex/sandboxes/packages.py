@@ -1,0 +1,126 @@
+"""The npm packages that a workspace sees: what its package.json asks for, and where they are installed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mcp_convex.domain.errors import InstallFailed
+
+OLDEST_CONVEX = (1, 40)
+_MANAGERS = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun", "bun.lockb": "bun"}
+
+
+class PackageJson(BaseModel):
+    """What of a package.json decides which packages are installed."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    dependencies: Mapping[str, str] = Field(default_factory=dict)
+    dev_dependencies: Mapping[str, str] = Field(default_factory=dict, alias="devDependencies")
+    optional_dependencies: Mapping[str, str] = Field(default_factory=dict, alias="optionalDependencies")
+    peer_dependencies: Mapping[str, str] = Field(default_factory=dict, alias="peerDependencies")
+    overrides: object = None
+    workspaces: object = None
+    version: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> PackageJson:
+        """
+        Return what the file at *path* says.
+
+        Raises:
+            InstallFailed: It is no package.json.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError:
+            raise InstallFailed(
+                f"`{path}` is not a valid package.json.", next_step="Correct it with `write_files`, then call again."
+            ) from None
+
+    def asks_for(self, package: str) -> bool:
+        """Say whether *package* is among the dependencies."""
+        return package in self.dependencies or package in self.dev_dependencies
+
+
+class Packages:
+    """The packages of the workspace at *root*, its own and those of the folders around it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def folders_above(self) -> tuple[Path, ...]:
+        """Return each `node_modules` of the folders around the workspace, the nearest first."""
+        return tuple(found for folder in self._root.parents if (found := folder / "node_modules").is_dir())
+
+    def find(self, package: str) -> Path | None:
+        """Return where Node finds *package* from the workspace's root."""
+        places = (self._root / "node_modules", *self.folders_above())
+        return next((found for folder in places if (found := folder / package / "package.json").is_file()), None)
+
+    def linked(self, folders: Iterable[Path]) -> Iterator[Path]:
+        """Yield the sources that packages in *folders* are links to, as in a monorepo."""
+        top = self.top()
+        for link in (link for folder in folders for link in _links(folder)):
+            target = Path(os.path.realpath(link))
+            if target.is_relative_to(top) and target not in {top, *self._root.parents, self._root}:
+                yield target
+
+    def top(self) -> Path:
+        """Return the outermost folder whose packages the workspace shares: that of a monorepo, or its own."""
+        above = self.folders_above()
+        return above[-1].parent if above else self._root
+
+    def other_manager(self) -> tuple[str, Path] | None:
+        """Return the package manager, if npm is not to run in the workspace's root, and where it is to run."""
+        for folder in (self._root, *self._root.parents):
+            for lock, manager in _MANAGERS.items():
+                if (folder / lock).exists() and (folder == self._root or _holds_workspaces(folder)):
+                    return manager, folder
+            if folder != self._root and _holds_workspaces(folder):
+                return "npm", folder
+            if (folder / "package-lock.json").exists():
+                return None
+        return None
+
+    def check_convex(self) -> None:
+        """
+        Return if the `convex` package that is installed can be worked with.
+
+        Raises:
+            InstallFailed: It is missing or too old.
+        """
+        if (found := self.find("convex")) is None:
+            raise InstallFailed(
+                "The package `convex` is not installed.", next_step="Ask the person to install the project's packages."
+            )
+        version = PackageJson.read(found).version
+        numbers = re.match(r"(\d+)\.(\d+)", version)
+        if numbers is None or tuple(map(int, numbers.groups())) < OLDEST_CONVEX:
+            raise InstallFailed(
+                f"The workspace uses convex {version}; this server works with 1.40 and newer.",
+                next_step='Write `"convex": "^1.48.0"` into the dependencies in package.json, then call again.',
+            )
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif entry.name.startswith("@") and entry.is_dir():
+                yield from _links(Path(entry.path))
+
+
+def _holds_workspaces(folder: Path) -> bool:
+    if (folder / "pnpm-workspace.yaml").exists():
+        return True
+    try:
+        return bool(PackageJson.read(folder / "package.json").workspaces)
+    except (OSError, InstallFailed):
+        return False

@@ -1,0 +1,116 @@
+"""Finds a workspace's sources on disk, without the packages, build outputs and hidden files around them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mcp_convex.domain import paths
+from mcp_convex.domain.errors import DirectoryUnusable, InputError, PathRefused
+from mcp_convex.domain.models import FilePath
+
+LARGEST_SOURCE = 10 * 1024 * 1024
+"""Bytes. What is larger is no source of functions."""
+MOST_SOURCES = 20_000
+"""Files. A directory with more is not one project."""
+
+_OUTPUTS = frozenset(
+    {"build", "coverage", "DerivedData", "dist", "out", "Pods", "target", "venv", "__pycache__", "playwright-report"}
+)
+"""Folders that tools write. Below the functions' folder any name may be a module's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What changes when a file's content does."""
+
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> Identity:
+        """Return that of the file that *stat* describes."""
+        return cls(stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@dataclass(slots=True)
+class Sources:
+    """The sources below a directory, by their path from there."""
+
+    files: dict[str, Identity] = field(default_factory=dict[str, Identity])
+    package_folders: list[str] = field(default_factory=list[str])
+    """Each `node_modules`, none inside another."""
+
+
+def find_sources(root: Path) -> Sources:
+    """
+    Return the sources below *root*, a directory without links in its path.
+
+    A link to a file of the workspace counts as that file; other links do not count.
+
+    Raises:
+        DirectoryUnusable: There are too many for one project.
+    """
+    found = Sources()
+    functions = _functions_folder(root)
+    for path, entry in _walk(root, "", found, functions):
+        if (identity := _identity(root, entry)) is None or identity.size > LARGEST_SOURCE:
+            continue
+        found.files[path] = identity
+        if len(found.files) > MOST_SOURCES:
+            raise DirectoryUnusable(
+                f"`{root}` holds more than {MOST_SOURCES} source files.",
+                next_step="Start the server with the project's own directory as MCP_CONVEX_WORKSPACE.",
+            )
+    return found
+
+
+def real_path(root: Path, path: str) -> Path:
+    """
+    Return where *path* from *root* really is, following links that stay in what tools may touch.
+
+    Raises:
+        PathRefused: A link leads elsewhere.
+    """
+    literal = root / path
+    real = Path(os.path.realpath(literal))
+    if real != literal:
+        if not real.is_relative_to(root):
+            raise PathRefused(f"`{path}` is a link that leads out of the workspace.", next_step="Use another path.")
+        paths.approve(real.relative_to(root).as_posix())
+    return real
+
+
+def _walk(root: Path, folder: str, found: Sources, functions: FilePath) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    with os.scandir(root / folder) as entries:
+        for entry in entries:
+            path = folder + entry.name
+            if entry.name.startswith("."):
+                continue
+            if entry.name == "node_modules":
+                found.package_folders.append(path)
+            elif entry.is_dir(follow_symlinks=False):
+                if entry.name not in _OUTPUTS or path.startswith(functions):
+                    yield from _walk(root, path + "/", found, functions)
+            else:
+                yield path, entry
+
+
+def _identity(root: Path, entry: os.DirEntry[str]) -> Identity | None:
+    try:
+        if entry.is_symlink():
+            real_path(root, os.path.relpath(entry.path, root))
+        return Identity.of(entry.stat()) if entry.is_file() else None
+    except (OSError, PathRefused):
+        return None
+
+
+def _functions_folder(root: Path) -> FilePath:
+    try:
+        return paths.functions_folder(paths.check_convex_json((root / "convex.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, InputError):
+        return paths.functions_folder({})

@@ -1,0 +1,174 @@
+"""The copy of a workspace in which commands run, so that nothing else of the workspace is within their reach."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import TextIO
+
+from mcp_convex.domain.models import FilePath
+from mcp_convex.sandboxes.convex_json import staged
+from mcp_convex.sandboxes.sources import LARGEST_SOURCE, Identity, Sources, find_sources
+
+TEMPORARY = ".tmp"
+"""Where commands put temporary files: a folder of the stage, so that the CLI can rename them into place."""
+_CONVEX_JSON = "convex.json"
+
+
+class Stage:
+    """
+    One stage below a state directory, for this process alone; several processes take several.
+
+    What ran in the stage may have left anything there, so syncing follows no link in it and
+    writes into no file that stands there.
+    """
+
+    def __init__(self, root: Path, state_dir: Path) -> None:
+        self._root = root
+        self._lock, slot = _take_slot(state_dir)
+        self.folder = slot / "root"
+        self.folder.mkdir(exist_ok=True)
+        self._copied: dict[str, tuple[Identity, Identity]] = {}
+        self._synced: frozenset[str] = frozenset()
+
+    def close(self) -> None:
+        """Let another process have the stage."""
+        self._lock.close()
+
+    def sync(self, *, package_links: bool, packages_above: Path | None = None) -> Sources:
+        """
+        Make the stage hold what the workspace holds now.
+
+        Args:
+            package_links: Each `node_modules` is a link to the workspace's; if not, an empty folder to mount it on.
+            packages_above: The nearest `node_modules` around the workspace, to be linked around the stage.
+
+        Returns:
+            What the workspace holds.
+        """
+        sources = find_sources(self._root)
+        links = {path: str(self._root / path) for path in sources.package_folders} if package_links else {}
+        folders = {folder for path in (*sources.files, *sources.package_folders) for folder in _folders(path)}
+        folders |= set() if package_links else set(sources.package_folders)
+        present = self._clear(sources, folders, links)
+        for folder in sorted(folders):
+            (self.folder / folder).mkdir(exist_ok=True)
+        for path, target in links.items():
+            with suppress(FileExistsError):
+                (self.folder / path).symlink_to(target)
+        for path, identity in sources.files.items():
+            if path != _CONVEX_JSON and not self._is_copied(path, identity, present.get(path)):
+                self._copy(path, identity)
+        self._write_convex_json(sources)
+        (self.folder / TEMPORARY).mkdir()
+        above = self.folder.with_name("node_modules")
+        above.unlink(missing_ok=True)
+        if package_links and packages_above is not None:
+            above.symlink_to(packages_above)
+        self._synced = frozenset(sources.files)
+        return sources
+
+    def changed(self, keep: Sequence[FilePath]) -> dict[FilePath, bytes | None]:
+        """Return what commands have changed at or below the paths *keep*, by path; None for what they deleted."""
+        present = {path: data for folder in keep for path, data in self._contents(folder).items()}
+        deleted = {path for path in self._synced if path not in present and any(_is_at(path, at) for at in keep)}
+        changes: dict[FilePath, bytes | None] = {
+            FilePath(path): data for path, data in present.items() if data != _content(self._root / path)
+        }
+        return changes | {FilePath(path): None for path in deleted}
+
+    def _clear(self, sources: Sources, folders: set[str], links: dict[str, str]) -> dict[str, Identity]:
+        """Remove from the stage what does not belong there, and return the files that may be left as they are."""
+        files: dict[str, Identity] = {}
+        pending = [""]
+        while pending:
+            folder = pending.pop()
+            with os.scandir(self.folder / folder) as entries:
+                for entry in entries:
+                    path = folder + entry.name
+                    info = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(info.st_mode) and path in folders:
+                        pending.append(path + "/")
+                    elif stat.S_ISREG(info.st_mode) and path in sources.files:
+                        files[path] = Identity.of(info)
+                    elif not (stat.S_ISLNK(info.st_mode) and str(Path(entry.path).readlink()) == links.get(path)):
+                        _remove(Path(entry.path), info)
+        return files
+
+    def _is_copied(self, path: str, source: Identity, copy: Identity | None) -> bool:
+        if copy is None:
+            return False
+        if (known := self._copied.get(path)) is not None:
+            return known == (source, copy)
+        return (source.size, source.modified_ns) == (copy.size, copy.modified_ns)
+
+    def _copy(self, path: str, source: Identity) -> None:
+        copy = self.folder / path
+        copy.unlink(missing_ok=True)
+        try:
+            shutil.copyfile(self._root / path, copy)
+        except FileNotFoundError:
+            return  # deleted since it was found
+        os.utime(copy, ns=(source.modified_ns, source.modified_ns))
+        self._copied[path] = (source, Identity.of(copy.lstat()))
+
+    def _write_convex_json(self, sources: Sources) -> None:
+        copy = self.folder / _CONVEX_JSON
+        copy.unlink(missing_ok=True)
+        if _CONVEX_JSON in sources.files:
+            copy.write_text(staged((self._root / _CONVEX_JSON).read_text(encoding="utf-8")), encoding="utf-8")
+
+    def _contents(self, at: str) -> dict[str, bytes]:
+        """Return the regular files at or below *at*, reached without a link."""
+        place = self.folder / at
+        if any(folder.is_symlink() for folder in (place, *place.parents) if folder.is_relative_to(self.folder)):
+            return {}
+        found = [place] if place.is_file() else place.rglob("*")
+        return {
+            path.relative_to(self.folder).as_posix(): path.read_bytes()
+            for path in found
+            if stat.S_ISREG((info := path.lstat()).st_mode) and info.st_size <= LARGEST_SOURCE
+        }
+
+
+def _take_slot(state_dir: Path) -> tuple[TextIO, Path]:
+    for number in count():
+        slot = state_dir / f"stage-{number}"
+        slot.mkdir(parents=True, exist_ok=True)
+        lock = (slot / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            return lock, slot
+    raise AssertionError
+
+
+def _folders(path: str) -> list[str]:
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: number + 1]) for number in range(len(parts))]
+
+
+def _is_at(path: str, at: str) -> bool:
+    return path == at or path.startswith(at + "/")
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _remove(path: Path, info: os.stat_result) -> None:
+    if stat.S_ISDIR(info.st_mode):
+        shutil.rmtree(path)
+    else:
+        path.unlink()
