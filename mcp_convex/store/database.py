@@ -28,6 +28,8 @@ _MEANINGS: Mapping[int, tuple[type[ConvexMcpError], str, str]] = MappingProxyTyp
         sqlite3.SQLITE_FULL: (DiskFull, "has no space left to grow", "Free some space and try again."),
         sqlite3.SQLITE_CORRUPT: _DAMAGED,
         sqlite3.SQLITE_NOTADB: _DAMAGED,
+        # Our statements fit the schema, so that one which fails has met another.
+        sqlite3.SQLITE_ERROR: _DAMAGED,
         sqlite3.SQLITE_CANTOPEN: _UNUSABLE,
         sqlite3.SQLITE_READONLY: _UNUSABLE,
         sqlite3.SQLITE_PERM: _UNUSABLE,
@@ -51,41 +53,31 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         dialects.prepare(engine)
-        self.engine = engine
+        self._name = str(engine.url.database)
+        self._engine = engine
         self._for_reading = dialects.for_reading(engine)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """Open a transaction that reads one state of the database."""
-        with anyio.CancelScope(shield=True), self.translated():
+        with anyio.CancelScope(shield=True), _translated(self._name):
             async with self._for_reading.begin() as connection:
                 yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
         """Open a transaction that is committed at the end of the block, or rolled back if it raises."""
-        with anyio.CancelScope(shield=True), self.translated():
-            async with self.engine.begin() as connection:
+        with anyio.CancelScope(shield=True), _translated(self._name):
+            async with self._engine.begin() as connection:
                 yield connection
-
-    @contextmanager
-    def translated(self) -> Generator[None]:
-        """Turn what the database raises inside the block into a `ConvexMcpError`, where it is not a fault of ours."""
-        try:
-            yield
-        except DBAPIError as exc:
-            code = getattr(exc.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-            if (meaning := _MEANINGS.get(code & _PRIMARY_CODE)) is None:
-                raise
-            error, wrong, next_step = meaning
-            raise error(f"The store `{self.engine.url.database}` {wrong}.", next_step=next_step) from exc
 
 
 @asynccontextmanager
 async def opened_database(place: Path | str) -> AsyncGenerator[Database]:
     """Open the SQLite file or the SQLAlchemy URL *place*; on leaving, close every connection."""
     if isinstance(place, Path):
-        make_private(place)
+        with _translated(str(place)):
+            make_private(place, dialects.make_empty)
         engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(place)))
     else:
         engine = create_async_engine(place)
@@ -94,6 +86,20 @@ async def opened_database(place: Path | str) -> AsyncGenerator[Database]:
     finally:
         with anyio.CancelScope(shield=True):
             await engine.dispose()
+
+
+@contextmanager
+def _translated(name: str) -> Generator[None]:
+    """Turn what the database *name* raises inside the block into a `ConvexMcpError`, where it is no fault of ours."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as exc:
+        cause = exc.orig if isinstance(exc, DBAPIError) else exc
+        code: int = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK)
+        if (meaning := _MEANINGS.get(code & _PRIMARY_CODE)) is None:
+            raise
+        error, wrong, next_step = meaning
+        raise error(f"The store `{name}` {wrong}.", next_step=next_step) from exc
 
 
 @contextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Double, Executable, Table, event, text
@@ -44,6 +47,13 @@ def _(_element: database_clock, _compiler: SQLCompiler, **_: Any) -> str:
     return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
 
 
+def make_empty(path: Path) -> None:
+    """Make the empty file *path* a SQLite database with a write-ahead log, so that readers wait for no writer."""
+    # Before anybody else sees the file: processes that change the mode at the same time fail one another.
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
 def prepare(engine: AsyncEngine) -> None:
     """Have each connection of *engine* behave as the adapters expect."""
     if engine.dialect.name == "sqlite":
@@ -54,14 +64,6 @@ def prepare(engine: AsyncEngine) -> None:
 def for_reading(engine: AsyncEngine) -> AsyncEngine:
     """Return *engine* for transactions that only read and so wait for no writer."""
     return engine.execution_options(sqlite_begin="BEGIN")
-
-
-async def settle(engine: AsyncEngine) -> None:
-    """Make lasting what a database keeps of our habits, once it is known to be a store."""
-    if engine.dialect.name == "sqlite":
-        # The mode cannot be changed inside a transaction.
-        async with engine.execution_options(sqlite_begin=None).connect() as connection:
-            await connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
 
 def lock_schema(connection: Connection) -> None:
@@ -92,6 +94,4 @@ def _on_connect(connection: DBAPIConnection, _record: object) -> None:
 
 def _on_begin(connection: Connection) -> None:
     # Whoever may write says so at once: SQLite refuses, without waiting, to turn a reader into a writer.
-    begin = connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE")
-    if begin:
-        connection.exec_driver_sql(begin)
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,9 +31,9 @@ def accessible(path: Path) -> Generator[None]:
         ) from exc
 
 
-def make_private(path: Path, content: bytes = b"") -> None:
+def make_private(path: Path, fill: Callable[[Path], object]) -> None:
     """
-    Make *path* with *content*, whole or not at all, in a directory of its own; leave what is there already.
+    Make *path* as *fill* fills an empty file, whole or not at all; leave what is there already.
 
     Raises:
         DirectoryUnusable: It cannot be made.
@@ -45,7 +45,9 @@ def make_private(path: Path, content: bytes = b"") -> None:
             return
         draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
         try:
-            _write(draft, content)
+            draft.touch(mode=0o600, exist_ok=False)
+            fill(draft)
+            _keep(draft)
             # A link, unlike a rename, does not replace what another process has made in the meantime.
             with suppress(FileExistsError):
                 path.hardlink_to(draft)
@@ -65,9 +67,6 @@ def is_private(path: Path) -> bool:
         return not path.stat().st_mode & _OTHERS
 
 
-def _write(path: Path, content: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(handle)
+def _keep(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -48,7 +48,7 @@ def _make(path: Path) -> None:
             f"The store's key file `{path}` is gone.",
             next_step=f"Put it back from a backup or set MCP_CONVEX_ENCRYPTION_KEYS; else move `{DATABASE_FILE}` away.",
         )
-    make_private(path, base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
+    make_private(path, lambda draft: draft.write_bytes(base64.b64encode(os.urandom(KEY_BYTES)) + b"\n"))
 
 
 def _read(path: Path) -> tuple[SecretBytes, ...]:

@@ -22,8 +22,6 @@ async def bring_to_head(database: Database) -> None:
     if revision != HEAD:
         async with database.writing() as connection:
             await connection.run_sync(_upgrade)
-    with database.translated():
-        await dialects.settle(database.engine)
 
 
 def _revision(connection: Connection) -> str | None:

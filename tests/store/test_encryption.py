@@ -1,0 +1,104 @@
+"""Wrong keys, moved rows and rotation, through the store and its file."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mcp_convex.domain.errors import StoreCorrupt
+from mcp_convex.store import KeyRing, open_store
+from mcp_convex.store.store import Store
+from tests.store.records import ADA, BOB, CANARY, CHAT, SHOP, new_key, reach
+
+pytestmark = pytest.mark.anyio
+
+OLD, NEW = new_key(), new_key()
+
+
+async def key_of(store: Store) -> str:
+    found = await store.targets.get(ADA, CHAT)
+    assert found is not None
+    return found.credential.get_secret_value()
+
+
+@pytest.fixture
+async def linked(database: Path) -> Path:
+    """A store with two keys in it, encrypted with the old key."""
+    async with open_store(database, KeyRing((OLD,))) as store:
+        await store.targets.put(ADA, CHAT, reach())
+        await store.targets.put(BOB, SHOP, reach(key="bob|key"))
+    return database
+
+
+async def test_an_older_key_of_the_ring_still_decrypts(linked: Path) -> None:
+    async with open_store(linked, KeyRing((NEW, OLD))) as store:
+        assert CANARY == await key_of(store)
+
+
+async def test_after_a_rotation_the_older_key_is_not_needed_any_more(linked: Path) -> None:
+    async with open_store(linked, KeyRing((NEW, OLD))) as store:
+        assert 2 == await store.rotate()
+
+    async with open_store(linked, KeyRing((NEW,))) as store:
+        assert CANARY == await key_of(store)
+    async with open_store(linked, KeyRing((OLD,))) as store:
+        with pytest.raises(StoreCorrupt):
+            await key_of(store)
+
+
+async def test_a_wrong_key_is_named_and_nothing_is_lost(linked: Path) -> None:
+    async with open_store(linked, KeyRing((NEW,))) as store:
+        with pytest.raises(StoreCorrupt) as caught:
+            await key_of(store)
+        with pytest.raises(StoreCorrupt):
+            await store.rotate()
+
+    assert "MCP_CONVEX_ENCRYPTION_KEYS" in caught.value.next_step
+    async with open_store(linked, KeyRing((OLD,))) as store:
+        assert CANARY == await key_of(store)
+
+
+async def test_a_rotation_that_meets_a_row_it_cannot_decrypt_changes_none(linked: Path) -> None:
+    async with open_store(linked, KeyRing((new_key(),))) as store:
+        await store.targets.put(ADA, SHOP, reach(key="ada|other"))
+
+    async with open_store(linked, KeyRing((NEW, OLD))) as store:
+        with pytest.raises(StoreCorrupt):
+            await store.rotate()
+
+    async with open_store(linked, KeyRing((OLD,))) as store:
+        assert CANARY == await key_of(store)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "credential = (SELECT credential FROM targets WHERE principal = 'bob')",
+        "credential = CAST(substr(credential, 1, length(credential) - 1) || x'00' AS BLOB)",
+        "credential = substr(credential, 1, 10)",
+        "credential = x''",
+    ],
+)
+async def test_a_key_that_was_altered_or_copied_from_another_row_is_refused(linked: Path, change: str) -> None:
+    with closing(sqlite3.connect(linked)) as other, other:
+        other.execute(f"UPDATE targets SET {change} WHERE principal = 'ada'")  # noqa: S608 - of this file
+
+    async with open_store(linked, KeyRing((OLD,))) as store:
+        with pytest.raises(StoreCorrupt):
+            await key_of(store)
+
+
+async def test_the_same_key_is_never_encrypted_to_the_same_bytes(linked: Path) -> None:
+    def sealed() -> bytes:
+        with closing(sqlite3.connect(linked)) as other:
+            (value,) = other.execute("SELECT credential FROM targets WHERE principal = 'ada'").fetchone()
+        return value
+
+    before = sealed()
+    async with open_store(linked, KeyRing((OLD,))) as store:
+        await store.targets.put(ADA, CHAT, reach())
+
+    assert before != sealed()
