@@ -2,7 +2,7 @@
 
 import { checkSchedule } from "./crons.mjs";
 import { RequestError } from "./errors.mjs";
-import { original, uncaught } from "./trace.mjs";
+import { uncaught } from "./trace.mjs";
 
 const FAILED = "Hit an error while pushing:\nLoading the pushed modules encountered the following\n    error:\nFailed to analyze ";
 const KINDS = { isQuery: "Query", isMutation: "Mutation", isAction: "Action" };
@@ -22,21 +22,12 @@ export function visibilityOf(exported) {
   return exported.isInternal ? { kind: "internal" } : null;
 }
 
-/** Find where *name* is exported, by the bundle's text and its source map. */
-function positionOf(source, url, name) {
-  const exported = new RegExp(`[{,]\\s*([\\w$]+) as ${name}\\s*[,}]`).exec(source)?.[1] ?? name;
-  const match = new RegExp(`\\b${exported.replaceAll("$", "\\$")}\\s*=[^=]`).exec(source);
-  if (match === null) return null;
-  const before = source.slice(0, match.index).split("\n");
-  const { file, line, column } = original(url, before.length, before.at(-1).length + 1);
-  return { path: file.replace(/^(\.\.\/)+/, "").replace(/^convex\//, ""), start_lineno: line, start_col: column };
-}
-
-function analyzeFunction(name, exported, { path, source, url }) {
+function analyzeFunction(path, name, exported) {
   try {
     return {
       name,
-      pos: positionOf(source, url, name),
+      // Only a dashboard shows it, and finding it would cost a push more than all the rest.
+      pos: null,
       udfType: kindOf(exported),
       visibility: visibilityOf(exported),
       args: exported.exportArgs?.() ?? null,
@@ -79,12 +70,11 @@ export function displayPath(path) {
   return path.replace(/\.js(?=:|$)/, "");
 }
 
-function analyzeModule(module, describe) {
+function analyzeModule(module) {
   const { path, namespace } = module;
-  const text = describe(module);
   const functions = Object.entries(namespace)
     .filter(([, exported]) => kindOf(exported) !== null)
-    .map(([name, exported]) => analyzeFunction(name, exported, { path, ...text }));
+    .map(([name, exported]) => analyzeFunction(path, name, exported));
   return {
     functions,
     httpRoutes: path === "http.js" ? analyzeRoutes(module) : null,
@@ -105,9 +95,8 @@ function checkCronTargets(analysis) {
 }
 
 /** Analyse one definition's modules: path to `{functions, httpRoutes, cronSpecs}`. Throws `InvalidModules`. */
-export function analyzeFunctions(modules, push) {
-  const describe = (module) => ({ source: push.source(module), url: push.url(module) });
-  const analysis = Object.fromEntries([...modules].map(([path, module]) => [path, analyzeModule(module, describe)]));
+export function analyzeFunctions(modules) {
+  const analysis = Object.fromEntries([...modules].map(([path, module]) => [path, analyzeModule(module)]));
   checkCronTargets(analysis);
   return analysis;
 }

@@ -69,7 +69,7 @@ export class App {
       const schema = await this.#push.schema(definition);
       checkSchema(schema);
       const modules = await this.#push.importFunctions(definition, definitionPath === "" ? env : this.#builtIn);
-      const functions = analyzeFunctions(modules, this.#push);
+      const functions = analyzeFunctions(modules);
       const exported = definitionPath === "" ? EXPORTS : definitionExports(functions);
       this.#modules.set(definitionPath, modules);
       this.analysis[definitionPath] = { definition: { path: definitionPath, ...metadata, exports: exported }, schema, functions, udfConfig: udfConfig(definition) };

@@ -7,6 +7,8 @@ import { Transaction } from "./transaction.mjs";
 import { mismatch } from "./validators.mjs";
 
 const CREATION_STEP = 2 ** -10;
+/** In a millisecond. */
+const NANOSECONDS = 1_000_000n;
 
 /** Everything that the deployment stores. System tables begin with `_` and are tables like others. */
 export class Database {
@@ -38,10 +40,10 @@ export class Database {
   #replay({ ts, writes = [], drop }) {
     for (const [component, name, number, id, document] of writes) {
       this.ensure(component, name, number).set(id, document);
-      if (document !== null) this.#lastCreation = Math.max(this.#lastCreation, document._creationTime);
     }
     if (drop) this.#components.get(drop[0])?.delete(drop[1]);
     this.ts = BigInt(ts);
+    this.#lastCreation = Number(this.ts / NANOSECONDS);
   }
 
   *#snapshot() {
@@ -94,7 +96,7 @@ export class Database {
     if (!schema?.schemaValidation) return null;
     const table = schema.tables.find(({ tableName }) => tableName === name);
     if (!table) return null;
-    const tableOf = (id) => this.tableOfId(component, id)?.name ?? null;
+    const tableOf = (id) => [...this.tables(component)].find(({ documents }) => documents.has(id))?.name ?? null;
     return mismatch(table.documentType, document, { tableOf, document: true });
   }
 
@@ -109,7 +111,7 @@ export class Database {
   }
 
   nextTs() {
-    const now = BigInt(Date.now()) * 1_000_000n;
+    const now = BigInt(Date.now()) * NANOSECONDS;
     return now > this.ts ? now : this.ts + 1n;
   }
 

@@ -8,6 +8,9 @@ export class RequestError extends Error {
   }
 }
 
+/** A scheduled function that is not to run after all: nothing happened, and nothing is logged. */
+export class Skipped extends Error {}
+
 /** A function failed; *message* is what Convex would print, *data* a `ConvexError`'s data in JSON. */
 export class FunctionFailure extends Error {
   constructor(message, data) {

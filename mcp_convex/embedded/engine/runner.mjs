@@ -4,7 +4,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { clearTimeout, setTimeout } from "node:timers";
 
 import { displayPath, canonicalPath } from "./analysis.mjs";
-import { FunctionFailure, RequestError } from "./errors.mjs";
+import { FunctionFailure, RequestError, Skipped } from "./errors.mjs";
 import { Frame } from "./frames.mjs";
 import { completion } from "./logs.mjs";
 import { uncaught } from "./trace.mjs";
@@ -46,7 +46,7 @@ export class Runner {
   #lock;
   #app;
   #emit;
-  /** Executions under way, so that the engine knows when it is idle. */
+  /** What is under way, so that the engine knows when it is idle. */
   running = new Set();
   /** Set by `quiesce`: nothing new begins. */
   closed = false;
@@ -110,14 +110,24 @@ export class Runner {
 
   /** Run *work* as the execution that *frame* describes, and log it. */
   async execute(frame, work) {
-    if (this.closed) throw new RequestError("NotLive", "The engine takes no new work.");
-    const outcome = this.#execute(frame, work);
-    this.running.add(outcome);
+    // What an action calls is no new work: it is let finish.
+    if (this.closed && !frame.call.parentExecutionId) throw new RequestError("NotLive", "The engine takes no new work.");
+    return this.track(this.#execute(frame, work));
+  }
+
+  /** Count *work*, a promise, as under way until it has settled. */
+  async track(work) {
+    this.running.add(work);
     try {
-      return await outcome;
+      return await work;
     } finally {
-      this.running.delete(outcome);
+      this.running.delete(work);
     }
+  }
+
+  /** Run *work* while no mutation is under way. */
+  read(work) {
+    return this.#lock.shared(work);
   }
 
   async #execute(frame, work) {
@@ -127,6 +137,7 @@ export class Runner {
     try {
       outcome.value = await this.#inTransaction(frame, work);
     } catch (thrown) {
+      if (thrown instanceof Skipped) throw thrown;
       outcome.failure = failureOf(thrown);
     }
     frame.ended = true;
@@ -170,7 +181,7 @@ export class Runner {
 
   /** Run *work* with a transaction of its own, outside any function. */
   write(work) {
-    return this.#lock.exclusive(() => {
+    const written = this.#lock.exclusive(() => {
       const transaction = this.#database.begin();
       try {
         const value = work(transaction);
@@ -181,6 +192,7 @@ export class Runner {
         throw thrown;
       }
     });
+    return this.track(written);
   }
 
   /** Run a nested query or mutation in its caller's transaction; what it wrote is undone if it throws. */

@@ -4,6 +4,7 @@ import { clearTimeout, setTimeout } from "node:timers";
 
 import { displayPath } from "./analysis.mjs";
 import { firstRun, nextRun } from "./crons.mjs";
+import { Skipped } from "./errors.mjs";
 
 export const JOBS = "_scheduled_functions";
 const CRONS = "_crons";
@@ -87,10 +88,12 @@ export class Scheduler {
   wake() {
     if (!this.#live) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#tick(), 0);
+    this.#timer = setTimeout(() => this.#runner.read(() => this.#tick()), 0);
   }
 
+  /** Start what is due, and sleep until the next; between mutations, so that no job is seen that may yet be undone. */
   #tick() {
+    if (!this.#live) return;
     const now = Date.now();
     let next = now + LONGEST_SLEEP_MS;
     for (const { component, document, due, run } of this.#pending()) {
@@ -98,7 +101,8 @@ export class Scheduler {
       if (due <= now) void this.#start(document._id, () => run(component, document));
       else next = Math.min(next, due);
     }
-    this.#timer = setTimeout(() => this.#tick(), next - now);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.wake(), next - now);
   }
 
   /** Yield every waiting job and cron; of jobs only those due, and the first that is not. */
@@ -123,9 +127,9 @@ export class Scheduler {
   async #start(id, run) {
     this.#running.add(id);
     try {
-      await run();
+      await this.#runner.track(run());
     } catch {
-      // The engine is stopping: the job stays pending, and the next process runs it.
+      // It was canceled, or the engine is stopping: a job that stays pending is run by the next process.
     } finally {
       this.#running.delete(id);
       this.wake();
@@ -175,7 +179,7 @@ export class Scheduler {
   }
 
   #stillPending(transaction, component, id) {
-    if (transaction.get(component, id)?.state.kind !== "pending") throw new Error("This scheduled function was canceled.");
+    if (transaction.get(component, id)?.state.kind !== "pending") throw new Skipped(id);
   }
 
   /** Make the stored crons those of the code; one that did not change keeps its next run. */

@@ -55,6 +55,7 @@ export class System {
     functions: () => ({ functions: this.#functions() }),
     scheduled: (args) => ({ jobs: this.#scheduler.jobs(args) }),
     cancelScheduled: async ({ id, component }) => {
+      if (this.#database.tableOfId(component, id)?.name !== JOBS) throw new RequestError("BadRequest", `There is no scheduled function ${id}.`);
       await this.#scheduler.cancel({ component, transaction: null }, id);
       return {};
     },

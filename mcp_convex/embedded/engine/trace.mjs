@@ -23,7 +23,7 @@ function sourceMapOf(url) {
 }
 
 /** Return `{file, line, column}` in the original source; lines and columns begin with 1. */
-export function original(url, line, column) {
+function original(url, line, column) {
   const found = sourceMapOf(url)?.findEntry(line - 1, column - 1);
   if (found?.originalSource === undefined) return { file: url.slice(url.lastIndexOf("/functions/") + 1), line, column };
   return { file: found.originalSource, line: found.originalLine + 1, column: found.originalColumn + 1 };
