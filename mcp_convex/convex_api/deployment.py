@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ import httpx2
 from pydantic import JsonValue
 
 from mcp_convex.convex_api.failures import FUNCTION_FAILED, not_allowed, unexpected
-from mcp_convex.convex_api.http import Call, Http, json_body
+from mcp_convex.convex_api.http import BRIEF_ANSWER_S, Call, Http, json_body
 from mcp_convex.convex_api.logs import merged
 from mcp_convex.convex_api.one_off import one_off_module
 from mcp_convex.convex_api.retry import Retry
@@ -57,6 +56,7 @@ LOG_ANSWER_S = 2.0
 """Seconds in which a deployment that has something to tell would have told it."""
 
 _BAD_REQUEST = 400
+_OUTCOMES = frozenset({_BAD_REQUEST, FUNCTION_FAILED})
 _TABLE_PAGE = 1_000
 _MOST_TABLES = 10_000
 """Convex's own limit."""
@@ -88,11 +88,13 @@ class HttpDeploymentApi(DeploymentApi):
         await self._http.close()
 
     async def info(self, reach: Reach) -> DeploymentInfo:
-        answer = await self._http.send(reach, Call(path="/api/v1/deployment_info", optional=True))
+        answer = await self._http.send(
+            reach, Call(path="/api/v1/deployment_info", optional=True, answer_s=BRIEF_ANSWER_S)
+        )
         return parse_json(WireInfo, answer.body).to_domain()
 
     async def canonical_urls(self, reach: Reach) -> tuple[str, str]:
-        answer = await self._http.send(reach, Call(path="/api/v1/get_canonical_urls"))
+        answer = await self._http.send(reach, Call(path="/api/v1/get_canonical_urls", answer_s=BRIEF_ANSWER_S))
         urls = parse_json(WireUrls, answer.body)
         return urls.convex_cloud_url, urls.convex_site_url
 
@@ -101,8 +103,9 @@ class HttpDeploymentApi(DeploymentApi):
         return tuple(sorted((wire.to_domain() for wire in found), key=lambda function: function.name))
 
     async def run_function(self, reach: Reach, name: str, args: Arguments) -> FunctionResult:
-        body = {"path": name, "args": args, "format": "json"}
-        return await self._run(reach, f"`{name}`", Call(path="/api/function", body=json_body(body), repeatable=False))
+        body = json_body({"path": name, "args": args, "format": "json"})
+        call = Call(path="/api/function", body=body, repeatable=False, reads=_OUTCOMES, answer_s=FUNCTION_S)
+        return await self._run(reach, f"`{name}`", call)
 
     async def run_query(self, reach: Reach, source: str) -> FunctionResult:
         body = {
@@ -111,7 +114,8 @@ class HttpDeploymentApi(DeploymentApi):
             "bundle": {"path": "testQuery.js", "source": one_off_module(source)},
             "format": "json",
         }
-        return await self._run(reach, "The query", Call(path="/api/run_test_function", body=json_body(body)))
+        call = Call(path="/api/run_test_function", body=json_body(body), reads=_OUTCOMES)
+        return await self._run(reach, "The query", call)
 
     async def list_tables(self, reach: Reach) -> tuple[Table, ...]:
         declared = await self._declared(reach)
@@ -159,7 +163,6 @@ class HttpDeploymentApi(DeploymentApi):
         return parse_value(shape, _value(query, parse_json(WireOutcome, answer.body)))
 
     async def _run(self, reach: Reach, what: str, call: Call) -> FunctionResult:
-        call = replace(call, reads=frozenset({FUNCTION_FAILED, _BAD_REQUEST}), answer_s=FUNCTION_S)
         started = time.perf_counter()
         answer = await self._http.send(reach, call)
         if answer.status == _BAD_REQUEST:
@@ -203,7 +206,7 @@ class HttpDeploymentApi(DeploymentApi):
         async def count(name: str) -> None:
             with suppress(ConvexMcpError):
                 async with limiter:
-                    counts[name] = int(await self._ask(reach, "_system/cli/tableSize", {"tableName": name}, float))
+                    counts[name] = await self._ask(reach, "_system/cli/tableSize", {"tableName": name}, int)
 
         async with anyio.create_task_group() as tasks:
             for name in sorted(names)[:_COUNTED_TABLES]:
@@ -221,7 +224,11 @@ def _value(query: str, outcome: WireOutcome) -> JsonValue:
 
 def _thrown(outcome: WireOutcome) -> str:
     data = outcome.error_data
-    return outcome.error_message if data is None else f"{outcome.error_message}\nData: {json.dumps(data)}"
+    return (
+        outcome.error_message
+        if data is None
+        else f"{outcome.error_message}\nData: {json.dumps(data, ensure_ascii=False)}"
+    )
 
 
 def _threw(what: str, text: str, log_lines: tuple[str, ...]) -> FunctionThrew:

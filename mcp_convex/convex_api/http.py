@@ -29,6 +29,8 @@ from mcp_convex.domain.ports import Reach
 
 CONNECT_S = 10.0
 ANSWER_S = 30.0
+BRIEF_ANSWER_S = 10.0
+"""Seconds for what a deployment knows without looking anything up."""
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes, decompressed. A function's value may have 16 MiB, and escaping can double it."""
 
@@ -44,7 +46,7 @@ class Call:
     path: str
     body: bytes | None = None
     repeatable: bool = True
-    """It changes nothing, so it may be sent again when it fails."""
+    """Sent twice it does no more than sent once, so it may be sent again when it fails."""
     optional: bool = False
     """Older deployments do not have this path: a 404 is an answer, and not worth waiting for another."""
     long_poll: bool = False

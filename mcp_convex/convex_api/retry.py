@@ -17,7 +17,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Retry:
     """
-    Repeats what failed for a passing reason. Only for requests that change nothing.
+    Repeats what failed for a passing reason. Only for requests that may arrive twice.
 
     Convex's CLI (1.48) goes on to 8 and 16 s. Here an agent waits for the answer, and can call again itself.
     """

@@ -77,14 +77,20 @@ class TargetService:
     async def _info(self, reach: Reach) -> DeploymentInfo:
         try:
             return await self._ports.api.info(reach)
-        except NotFound:  # self-hosted before it could tell: the key has proved itself elsewhere
+        except NotFound:
+            if _is_in_cloud(reach.target):
+                raise
+            # Self-hosted, and older than the question.
             return DeploymentInfo(kind="selfHosted")
 
 
 def _described(target: Target, info: DeploymentInfo) -> Target:
     if info.kind != "cloud":
         return target
-    name = (urlsplit(target.url).hostname or "").removesuffix(_CLOUD_HOSTS).partition(".")[0]
-    is_cloud_url = target.url.endswith(_CLOUD_HOSTS)
+    name = (urlsplit(target.url).hostname or "").partition(".")[0] if _is_in_cloud(target) else target.name
     type_ = "prod" if target.type == "prod" else info.deployment_type
-    return target.model_copy(update={"kind": "cloud", "type": type_, "name": name if is_cloud_url else target.name})
+    return target.model_copy(update={"kind": "cloud", "type": type_, "name": name})
+
+
+def _is_in_cloud(target: Target) -> bool:
+    return (urlsplit(target.url).hostname or "").endswith(_CLOUD_HOSTS)

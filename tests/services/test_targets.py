@@ -38,7 +38,7 @@ async def test_a_linked_deployment_is_described_as_it_describes_itself():
 
 async def test_a_self_hosted_deployment_too_old_to_describe_itself_is_taken_as_it_is():
     store = MemoryTargetStore()
-    stored = reach_of(kind="self_hosted", type=None)
+    stored = reach_of(kind="self_hosted", type=None, url="https://convex.example.com")
     await store.put(*OWNER, stored)
 
     assert stored == await targets_of(ConvexDeployment(info=None), store).reach()
@@ -73,12 +73,20 @@ async def test_an_operator_may_allow_production():
     assert "prod" == reach.target.type
 
 
-async def test_a_deployment_that_will_not_say_what_it_is_is_not_used():
+async def test_a_deployment_that_no_longer_accepts_the_key_is_not_used():
     store, deployment = MemoryTargetStore(), ConvexDeployment(key="another")
     await store.put(*OWNER, reach_of())
 
     with pytest.raises(errors.CredentialRejected):
         await targets_of(deployment, store).reach()
+
+
+async def test_a_cloud_deployment_that_does_not_say_what_it_is_is_not_used():
+    store = MemoryTargetStore()
+    await store.put(*OWNER, reach_of())
+
+    with pytest.raises(errors.NotFound):
+        await targets_of(ConvexDeployment(info=None), store).reach()
 
 
 async def test_linking_stores_the_deployment_once_it_has_accepted_the_key():
