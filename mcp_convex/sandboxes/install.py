@@ -35,6 +35,7 @@ class Installer:
 
     def __init__(self, root: Path, state_dir: Path, launcher: Launcher, npm_env: Mapping[str, str]) -> None:
         self._root = root
+        self._lock = root / "package-lock.json"
         self._stamp = state_dir / "installed"
         self._home = state_dir / "home"
         self._launcher = launcher
@@ -56,7 +57,7 @@ class Installer:
                 f"The project's packages are not installed, and {manager} manages them.",
                 next_step=f"Ask the person to run `{manager} install` in `{folder}`, then call again.",
             )
-        return self._packages.find("convex") is None or not (self._is_stamped() or self._is_newer())
+        return self._packages.find("convex") is None or not (self._is_stamped() or self._is_in_step())
 
     async def install(self) -> None:
         """
@@ -104,29 +105,39 @@ class Installer:
         except FileNotFoundError:
             return False
 
-    def _is_newer(self) -> bool:
-        """Say whether the person has installed since the last change."""
-        try:
-            installed = (self._root / "node_modules/.package-lock.json").stat().st_mtime_ns
-        except FileNotFoundError:
-            return False
-        inputs = [path for name in ("package.json", "package-lock.json") if (path := self._root / name).exists()]
-        return all(path.stat().st_mtime_ns <= installed for path in inputs)
+    def _is_in_step(self) -> bool:
+        """Say whether what is installed is what is asked for, whoever installed it; a stamp saves the next look."""
+        lock, installed = _packages_in(self._lock), _packages_in(self._root / "node_modules/.package-lock.json")
+        if lock:
+            in_step = self._lock_fits() and all(
+                path in installed and package.get("version") == installed[path].get("version")
+                for path, package in lock.items()
+                if path and not package.get("optional") and not package.get("devOptional")
+            )
+        else:
+            in_step = all(self._packages.find(name) for name in self._asked().required())
+        if in_step:
+            self._stamp.write_text(self._fingerprint(), encoding="utf-8")
+        return in_step
 
     def _fingerprint(self) -> str:
-        asked = PackageJson.read(self._root / "package.json").model_dump_json(exclude={"version"})
-        lock = self._root / "package-lock.json"
-        return hashlib.sha256(asked.encode() + (lock.read_bytes() if lock.exists() else b"")).hexdigest()
+        asked = self._asked().model_dump_json(exclude={"version"})
+        return hashlib.sha256(asked.encode() + (self._lock.read_bytes() if self._lock.exists() else b"")).hexdigest()
 
     def _lock_fits(self) -> bool:
-        try:
-            lock: Any = json.loads((self._root / "package-lock.json").read_bytes())
-            locked = PackageJson.model_validate(lock["packages"][""])
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-        asked = PackageJson.read(self._root / "package.json")
-        kinds = {"dependencies", "dev_dependencies", "optional_dependencies", "peer_dependencies"}
-        return locked.model_dump(include=kinds) == asked.model_dump(include=kinds)
+        root = _packages_in(self._lock).get("")
+        return root is not None and PackageJson.model_validate(root).kinds() == self._asked().kinds()
+
+    def _asked(self) -> PackageJson:
+        return PackageJson.read(self._root / "package.json")
+
+
+def _packages_in(lock: Path) -> dict[str, dict[str, Any]]:
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(lock.read_bytes())["packages"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return found
 
 
 def _failed(output: str, *, timed_out: bool) -> InstallFailed:

@@ -45,7 +45,15 @@ class PackageJson(BaseModel):
 
     def asks_for(self, package: str) -> bool:
         """Say whether *package* is among the dependencies."""
-        return package in self.dependencies or package in self.dev_dependencies
+        return package in self.required()
+
+    def required(self) -> Mapping[str, str]:
+        """Return what has to be installed."""
+        return {**self.dependencies, **self.dev_dependencies}
+
+    def kinds(self) -> tuple[Mapping[str, str], ...]:
+        """Return what a lock repeats."""
+        return self.dependencies, self.dev_dependencies, self.optional_dependencies, self.peer_dependencies
 
 
 class Packages:
