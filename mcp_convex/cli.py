@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from mcp_convex import __version__
+from mcp_convex import __version__, logs
 from mcp_convex.domain.errors import ConvexMcpError, InvalidArguments
 from mcp_convex.domain.ports import Reach
 from mcp_convex.domain.secrets import AdminKeyValue
@@ -37,6 +37,7 @@ def run(argv: Sequence[str]) -> int:
     flags = {setting.name: getattr(args, setting.name) for setting in describe() if hasattr(args, setting.name)}
     try:
         settings = load(flags, os.environ)
+        logs.set_up(settings.log_level)
         return asyncio.run(_until_signalled(command(settings, args)))
     except ConvexMcpError as exc:
         print(f"mcp-convex: {exc.code}: {exc.message}\nNext step: {exc.next_step}", file=sys.stderr)  # noqa: T201
@@ -110,10 +111,8 @@ async def _doctor(settings: Settings, _: argparse.Namespace) -> int:
 
 
 async def _init(settings: Settings, _: argparse.Namespace) -> int:
-    from mcp_convex.server import examples  # noqa: PLC0415 - only this command needs it
-
     async with _services(settings) as services:
-        written = await services.files.add_missing(examples())
+        written = await services.files.init()
     for path in written:
         print(f"wrote {path}")  # noqa: T201
     print("Next step: push." if written else "Every example file was there already.")  # noqa: T201

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mcp_convex import __version__
 from mcp_convex.boundary import ConvexServer
 from mcp_convex.domain.errors import DirectoryUnusable
-from mcp_convex.domain.models import LOCAL_PRINCIPAL, FilePath, WorkspaceId
-from mcp_convex.domain.ports import Reach
+from mcp_convex.domain.models import LOCAL_PRINCIPAL, WorkspaceId
+from mcp_convex.domain.ports import Launcher, Reach
 from mcp_convex.resources import RESOURCES
-from mcp_convex.sandboxes import ConfinedLauncher, LocalSandbox, hide_memory
+from mcp_convex.sandboxes import ConfinedLauncher, LocalSandbox, hide_memory, npm_environment
 from mcp_convex.services import Services
 from mcp_convex.services.data import DataService
 from mcp_convex.services.files import FileService
@@ -25,6 +27,9 @@ from mcp_convex.services.pushes import PushPorts, PushService
 from mcp_convex.services.targets import TargetPorts, TargetService
 from mcp_convex.settings import Settings
 from mcp_convex.tools import offered
+
+if TYPE_CHECKING:
+    from mcp_convex.broker import LocalGate
 
 INSTRUCTIONS = """\
 Gives the app in this workspace a Convex backend. Write `convex/schema.ts` and function files with `write_files`, \
@@ -70,7 +75,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         stack.push_async_callback(api.close)
         gate = LocalGate()
         stack.push_async_callback(gate.aclose)
-        sandbox = _sandbox(settings, place, launcher, gate.socket_path)
+        sandbox = await _sandbox(place, launcher, gate)
         stack.push_async_callback(sandbox.close)
         owner = (LOCAL_PRINCIPAL, place.workspace)
         policy = settings.policy
@@ -86,11 +91,16 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         )
 
 
-def examples() -> dict[FilePath, bytes]:
-    """Return the example functions of the sandbox template, by their place in a workspace."""
-    template = _asset("sandbox_template")
-    found = sorted((template / "convex").glob("*.ts"))
-    return {FilePath(path.relative_to(template).as_posix()): path.read_bytes() for path in found}
+async def _sandbox(place: _Place, launcher: Launcher, gate: LocalGate) -> LocalSandbox:
+    socket = await gate.socket_path() if launcher.mode == "strict" else None
+    return LocalSandbox(
+        place.root,
+        place.state,
+        launcher,
+        _asset("sandbox_template"),
+        gate_socket=None if socket is None else lambda: socket,
+        npm_env=npm_environment(os.environ),
+    )
 
 
 async def serve_embedded(settings: Settings, on_ready: Callable[[Reach], None]) -> None:

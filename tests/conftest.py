@@ -1,10 +1,23 @@
-"""What every test shares: one event loop for all of them, so that a deployment can outlive a test."""
+"""What every test shares: one event loop for all, so that a deployment can outlive a test, and servers over real ones."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
+from mcp import Client
+
+from tests.world import World, make_settings
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", params=["auto", "legacy"])
+async def world(request, tmp_path_factory, anyio_backend) -> AsyncIterator[World]:
+    """A server with the embedded deployment over a workspace of its own, once in each protocol era."""
+    settings = make_settings(tmp_path_factory.mktemp(request.param))
+    async with Client(World.server(settings), mode=request.param) as client:
+        yield World(client=client, settings=settings, era=request.param)

@@ -11,9 +11,11 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
@@ -28,6 +30,15 @@ from mcp_convex.domain.errors import ConvexMcpError, NotFound, Retry
 from mcp_convex.domain.secrets import redact
 
 logger = logging.getLogger(__name__)
+
+
+_serving: ContextVar[LazyServices] = ContextVar("_serving")
+"""The services of the request under way: the SDK lists resources without a Context."""
+
+
+async def _remember_services(ctx: ServerRequestContext[LazyServices, Any], call_next: CallNext) -> HandlerResult:
+    _serving.set(ctx.lifespan_context)
+    return await call_next(ctx)
 
 
 class ConvexServer(MCPServer[LazyServices]):
@@ -50,16 +61,18 @@ class ConvexServer(MCPServer[LazyServices]):
             version=version,
             tools=[as_tool(spec) for spec in tools],
             lifespan=self._lifespan,
+            middleware=[_remember_services],
         )
-        self._services = LazyServices(open_services)
+        self._open_services = open_services
         self._resources = Resources(resources)
 
     @asynccontextmanager
     async def _lifespan(self, _: MCPServer[LazyServices]) -> AsyncGenerator[LazyServices]:
+        services = LazyServices(self._open_services)
         try:
-            yield self._services
+            yield services
         finally:
-            await self._services.aclose()
+            await services.aclose()
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[LazyServices, Any] | None = None
@@ -70,8 +83,7 @@ class ConvexServer(MCPServer[LazyServices]):
             return _answer(name, exc)
 
     async def list_resources(self) -> list[Resource]:
-        # The SDK lists resources without a Context, so they reach the services through the server.
-        return await self._resources.listed(await self._services.get())
+        return await self._resources.listed(await _serving.get().get())
 
     async def list_resource_templates(self) -> list[ResourceTemplate]:
         return self._resources.templates()
@@ -81,7 +93,7 @@ class ConvexServer(MCPServer[LazyServices]):
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         del context
         try:
-            return [await self._resources.read(str(uri), await self._services.get())]
+            return [await self._resources.read(str(uri), await _serving.get().get())]
         except ConvexMcpError as exc:
             raise _resource_error(exc) from None
         except (ResourceError, asyncio.CancelledError):

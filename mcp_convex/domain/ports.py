@@ -276,6 +276,10 @@ class Sandbox(ABC):
         """
 
     @abstractmethod
+    async def init(self) -> tuple[FilePath, ...]:
+        """Write the example functions, never over a file that is there, and return what was written."""
+
+    @abstractmethod
     async def write(self, changes: Mapping[FilePath, bytes | None]) -> None:
         """Write each file, or delete it where the content is None; all of them or none."""
 

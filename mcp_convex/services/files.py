@@ -123,18 +123,15 @@ class FileService:
         await self._sandbox.write({path: data for path, data in contents.items() if _differs(path, data, entries)})
         return Written(changes=tuple(_changed(path, data, entries) for path, data in contents.items()))
 
-    async def add_missing(self, contents: Mapping[FilePath, bytes]) -> tuple[FilePath, ...]:
+    async def init(self) -> tuple[FilePath, ...]:
         """
-        Write those of the files that are not there yet, and return their paths.
+        Write the example functions, never over a file that is there, and return what was written.
 
         Raises:
             BlockedByPolicy: The server is read-only.
         """
         self._policy.check_files()
-        there = {entry.path for entry in await self._sandbox.list()}
-        missing = {path: data for path, data in contents.items() if path not in there}
-        await self._sandbox.write(missing)
-        return tuple(missing)
+        return await self._sandbox.init()
 
     async def _after(self, path: FilePath, change: Change, entries: Mapping[FilePath, FileEntry]) -> bytes | None:
         if change.delete:

@@ -112,6 +112,7 @@ class PushService:
                 deadline_s=self._deadline_s,
                 consented=consented or reach.target.kind == "embedded",
                 live_functions=await self._live_functions(reach),
+                root=self._ports.sandbox.seen_at(),
             )
             run = await self._run(terms, _Stages(progress or NoProgress()))
         result = self._concluded(purpose, reach, run)
@@ -127,7 +128,7 @@ class PushService:
             PushUnderWay: The CLI already runs in this workspace.
             SandboxError: The workspace cannot be made ready.
         """
-        terms = PushTerms(purpose="check", reach=None, deadline_s=self._deadline_s)
+        terms = PushTerms(purpose="check", reach=None, deadline_s=self._deadline_s, root=self._ports.sandbox.seen_at())
         run = await self._run(terms, _Stages(progress or NoProgress()))
         failure, diagnostics = _findings("check", run)
         return CheckResult(

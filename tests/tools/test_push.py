@@ -1,0 +1,115 @@
+"""The main job, through the protocol: real sources, the real CLI, the gate, the embedded deployment."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.world import APP, NOTES, SCHEMA
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_main_job_in_one_go(world):
+    """Written, pushed, run, read back; and each answer says so in data and in words."""
+    await world.write(APP)
+    stages = []
+
+    async def on_progress(progress, total, message):
+        stages.append(message)
+
+    result = await world.client.call_tool("push", {}, progress_callback=on_progress)
+    pushed = result.structured_content
+
+    assert "pushed" == pushed["outcome"], pushed
+    assert ["bundling", "starting", "type check", "schema", "finishing", "done"] == stages[-6:]
+    assert {"notes:add", "notes:top"} <= set(pushed["changes"]["functions"]["added"])
+    assert pushed["changes"]["indexes"]["added"]
+    assert "embedded" == pushed["target"]["kind"]
+    assert "pushed to embedded deployment" in result.content[0].text
+
+    await world.content("run_function", name="notes:add", args={"text": "first", "rank": 1})
+    ran = await world.content("run_function", name="notes:top")
+    assert ["first"] == [note["text"] for note in ran["value"]]
+    page = await world.content("read_table", table="notes")
+    assert "first" == page["documents"][0]["text"]
+    assert pushed["target"]["url"] in (world.workspace / ".env.local").read_text()
+    assert (world.workspace / "convex/_generated/api.d.ts").exists()
+
+
+async def test_a_type_error_is_located_and_nothing_goes_live(world):
+    await world.write({**APP, "convex/late.ts": NOTES.replace("args.text", "args.txet")})
+
+    result = await world.call("push")
+    pushed = result.structured_content
+
+    assert result.is_error
+    assert ("rejected", "source") == (pushed["outcome"], pushed["failure"])
+    found = pushed["diagnostics"][0]
+    assert ("convex/late.ts", 7, "TS2551", "tsc") == tuple(found[key] for key in ("file", "line", "code", "source"))
+    assert found["hint"]
+    live = await world.content("list_functions", search="late")
+    assert [] == live["functions"]
+    await world.content("write_files", changes=[{"path": "convex/late.ts", "delete": True}])
+
+
+async def test_a_syntax_error_is_located(world):
+    await world.write({**APP, "convex/broken.ts": "export const x = {;\n"})
+
+    pushed = (await world.call("push")).structured_content
+
+    assert ("rejected", "source") == (pushed["outcome"], pushed["failure"])
+    assert ("convex/broken.ts", 1, "esbuild") == tuple(
+        pushed["diagnostics"][0][key] for key in ("file", "line", "source")
+    )
+    await world.content("write_files", changes=[{"path": "convex/broken.ts", "delete": True}])
+
+
+async def test_a_schema_that_the_documents_do_not_fit_is_refused_with_the_document(world):
+    await world.write(APP)
+    assert "pushed" == (await world.content("push"))["outcome"]
+    added = (await world.content("run_function", name="notes:add", args={"text": "old", "rank": 0}))["value"]
+    await world.write({"convex/schema.ts": SCHEMA.replace("rank: v.number()", "rank: v.number(), by: v.string()")})
+
+    pushed = (await world.call("push")).structured_content
+
+    assert ("rejected", "data_mismatch") == (pushed["outcome"], pushed["failure"])
+    assert "by" in pushed["diagnostics"][0]["message"]
+    assert "v.optional" in pushed["diagnostics"][0]["hint"]
+    still = await world.content("run_function", name="notes:top")
+    assert added in [note["_id"] for note in still["value"]]
+    await world.write(APP)
+
+
+async def test_a_preview_says_what_would_change_and_changes_nothing(world):
+    await world.write(APP)
+    assert "pushed" == (await world.content("push"))["outcome"]
+    await world.write({"convex/more.ts": NOTES})
+
+    previewed = await world.content("push", preview=True)
+
+    assert "previewed" == previewed["outcome"]
+    assert {"more:add", "more:top"} == set(previewed["changes"]["functions"]["added"])
+    assert [] == (await world.content("list_functions", search="more"))["functions"]
+    await world.content("write_files", changes=[{"path": "convex/more.ts", "delete": True}])
+
+
+async def test_checking_needs_no_push_and_leaves_nothing_behind(world):
+    await world.write({**APP, "convex/wrong.ts": NOTES.replace('"notes"', '"nots"')})
+
+    result = await world.call("check_files")
+    checked = result.structured_content
+
+    assert (False, "source") == (checked["ok"], checked["failure"])
+    assert {"convex/wrong.ts"} == {found["file"] for found in checked["diagnostics"]}
+    await world.content("write_files", changes=[{"path": "convex/wrong.ts", "delete": True}])
+    assert (await world.content("check_files"))["ok"]
+
+
+async def test_a_push_can_be_read_again_by_its_id(world):
+    await world.write(APP)
+    pushed = await world.content("push")
+
+    read = await world.client.read_resource(f"convex://pushes/{pushed['id']}")
+
+    assert pushed["id"] in read.contents[0].text
+    assert '"outcome": "pushed"' in read.contents[0].text

@@ -1,0 +1,101 @@
+"""What must hold for every tool, however many there are."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from mcp_convex.tools import TOOLSETS, offered
+from tests.world import World, make_settings
+from mcp import Client
+
+pytestmark = pytest.mark.anyio
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+ALL = [spec for specs in TOOLSETS.values() for spec in specs]
+
+
+async def listed(world):
+    return (await world.client.list_tools()).tools
+
+
+async def test_every_tool_spells_out_its_hints(world):
+    """A client takes an absent hint for the worst, so none may be absent."""
+    for tool in await listed(world):
+        hints = tool.annotations.model_dump(exclude={"title"})
+        assert None not in hints.values(), tool.name
+        assert not (tool.annotations.read_only_hint and tool.annotations.destructive_hint), tool.name
+
+
+async def test_every_tool_and_every_parameter_is_described_and_typed(world):
+    for tool in await listed(world):
+        assert tool.title, tool.name
+        assert tool.description == inspect.cleandoc(tool.description), tool.name
+        assert tool.output_schema, tool.name
+        for name, schema in tool.input_schema.get("properties", {}).items():
+            assert schema.get("description"), (tool.name, name)
+
+
+async def test_no_tool_takes_an_argument_that_it_does_not_name(world):
+    for tool in await listed(world):
+        assert tool.input_schema.get("additionalProperties") is False, tool.name
+
+
+@pytest.mark.parametrize("spec", ALL, ids=lambda spec: spec.name)
+async def test_an_unknown_argument_is_refused_and_its_value_not_repeated(world, spec):
+    result = await world.call(spec.name, surprise="dev:otter|c4n4ryc4n4ry")
+
+    assert result.is_error
+    assert "invalid_arguments" == result.structured_content["error"]["code"]
+    assert "surprise" in result.structured_content["error"]["message"]
+    assert "c4n4ry" not in result.model_dump_json()
+
+
+async def test_the_definitions_are_what_was_agreed(world):
+    """A changed name, description or schema shows in review: set UPDATE_SNAPSHOTS and look at the difference."""
+    for tool in await listed(world):
+        snapshot = SNAPSHOTS / f"{tool.name}.json"
+        assert json.loads(snapshot.read_text()) == tool.model_dump(mode="json", exclude_none=True), tool.name
+
+
+async def test_the_definitions_cost_a_client_little(world):
+    """Each client pays for them in every conversation: Convex's own twelve tools take 10,896 bytes without output schemas."""
+    tools = await listed(world)
+    size = sum(len(tool.model_dump_json(exclude_none=True, exclude={"output_schema"})) for tool in tools)
+
+    assert len(tools) <= 25
+    assert size <= 12_000
+
+
+async def test_an_unknown_tool_is_an_error_with_a_next_step(world):
+    assert "unknown_tool" == await world.code("drop_everything")
+
+
+def test_tool_functions_stay_short():
+    """A tool parses, calls a service and returns: fifteen lines, docstring aside."""
+    for spec in ALL:
+        node = ast.parse(textwrap.dedent(inspect.getsource(spec.fn))).body[0]
+        doc = node.body[0].end_lineno - node.body[0].lineno + 1
+        body = node.end_lineno - node.body[1].lineno + 1
+        assert doc >= 1
+        assert body <= 15, spec.name
+
+
+def test_a_read_only_server_offers_no_tool_that_changes_anything():
+    names = {spec.name for spec in offered(TOOLSETS, read_only=True)}
+
+    assert {"list_files", "read_file", "check_files", "list_functions", "list_tables", "read_table"} <= names
+    assert not names & {"write_files", "push", "run_function"}
+
+
+async def test_toolsets_narrow_what_is_offered(tmp_path):
+    settings = make_settings(tmp_path, toolsets="files")
+    async with Client(World.server(settings)) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+
+    assert {spec.name for spec in TOOLSETS["files"]} == names
