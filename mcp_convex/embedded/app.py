@@ -179,4 +179,4 @@ async def _said_no(_: Request, exc: Exception) -> Response:
     return JSONResponse({"code": code, "message": message}, status_code=status)
 
 
-_ANSWERS: dict[Any, Any] = dict.fromkeys((Refusal, EngineRefused, ConvexMcpError), _said_no)
+_ANSWERS: dict[Any, Any] = dict.fromkeys((Refusal, EngineRefused, ConvexMcpError, OSError), _said_no)

@@ -108,6 +108,7 @@ class Deployment:
             ToolMissing: There is no Node, or it is too old.
         """
         await self._engines.warm_up()
+        await to_thread.run_sync(self._tidy)
         self._tasks.start_soon(self._keep_alive)
 
     async def warm_up(self) -> None:

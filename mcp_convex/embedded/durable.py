@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-from mcp_convex.domain.errors import DirectoryUnusable, StoreCorrupt
+from mcp_convex.domain.errors import DirectoryUnusable, DiskFull, StoreCorrupt
 
 PRIVATE = 0o600
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replace the file at *path*, for its owner only; a reader sees the old content or the new, never a part."""
+    """
+    Replace the file at *path*, for its owner only; a reader sees the old content or the new, never a part.
+
+    Raises:
+        DiskFull: There is no space for it.
+        DirectoryUnusable: It cannot be written for another reason.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    _sync_folder(path.parent)
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+        _sync_folder(path.parent)
+    except OSError as exc:
+        raise unusable(path, exc) from exc
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -57,11 +67,20 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
-        raise DirectoryUnusable(
-            f"The embedded deployment cannot keep its files in `{path}`: {exc.strerror}.",
-            next_step="Name a directory that can be written, in MCP_CONVEX_DATA_DIR.",
-        ) from exc
+        raise unusable(path, exc) from exc
     return path
+
+
+def unusable(path: Path, exc: OSError) -> DirectoryUnusable | DiskFull:
+    """Return the error for a write to *path* that failed by *exc*."""
+    if exc.errno == errno.ENOSPC:
+        return DiskFull(
+            f"There is no space left to write `{path}`.", next_step="Free space on the disk, then try again."
+        )
+    return DirectoryUnusable(
+        f"The embedded deployment cannot keep its files in `{path}`: {exc.strerror}.",
+        next_step="Name a directory that can be written, in MCP_CONVEX_DATA_DIR.",
+    )
 
 
 def _sync_folder(path: Path) -> None:

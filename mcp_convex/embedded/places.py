@@ -26,8 +26,16 @@ class Urls(NamedTuple):
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Generator[bool]:
-    """Hold *folder* for this process while the block runs; yields whether that was possible."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, durable.PRIVATE)
+    """
+    Hold *folder* for this process while the block runs; yields whether that was possible.
+
+    Raises:
+        DirectoryUnusable: The folder cannot be written.
+    """
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, durable.PRIVATE)
+    except OSError as exc:
+        raise durable.unusable(folder, exc) from exc
     try:
         yield _try_lock(descriptor)
     finally:

@@ -157,7 +157,7 @@ class PushFolder:
 
     def prune(self, kept: Collection[str]) -> None:
         """Remove every folder but those of the pushes named in *kept*."""
-        for folder in self._folder.iterdir():
+        for folder in durable.make_folder(self._folder).iterdir():
             if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
 
