@@ -61,8 +61,9 @@ class Masks:
 
 
 def spliced(members: Mapping[str, Any], name: str, value: bytes) -> bytes:
-    """Return a JSON object of *members* and one more, whose *value* is JSON that must arrive byte for byte."""
-    opening = json.dumps({**members, name: None}, separators=(",", ":")).encode()
+    """Return *members* as a JSON object, with *name* replaced by *value*: JSON that has to arrive byte for byte."""
+    others = {other: content for other, content in members.items() if other != name}
+    opening = json.dumps({**others, name: None}, separators=(",", ":")).encode()
     return opening.removesuffix(b"null}") + value + b"}"
 
 

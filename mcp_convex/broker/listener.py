@@ -70,6 +70,7 @@ class Listener:
 
         config = uvicorn.Config(
             self._app,
+            interface="asgi3",
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -1,0 +1,329 @@
+"""A deployment on loopback that takes pushes from the real CLI, remembers what it saw, and misbehaves on request."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import socket
+from abc import ABC, abstractmethod
+from collections import defaultdict, deque
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import brotli
+import uvicorn
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from mcp_convex.domain.models import Target
+from mcp_convex.domain.ports import Reach
+from mcp_convex.domain.secrets import AdminKeyValue
+
+ADMIN_KEY = "dev:canary-otter-123|eyJ2MiI6IkNBTkFSWS1rZXktMDEyMzQ1Njc4OSJ9"
+
+_EXPORTS = re.compile(r"export \{(.*?)\};", re.DOTALL)
+
+
+# --- ways to misbehave -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fault(ABC):
+    """One answer that is not the right one."""
+
+    applies: bool = field(default=False, kw_only=True)
+    """The deployment does what was asked before it misbehaves."""
+
+    @abstractmethod
+    async def answer(self, right: Response, closing: asyncio.Event) -> Response:
+        """Return what goes out in the place of *right*."""
+
+
+@dataclass(frozen=True)
+class Says(Fault):
+    """A status with Convex's `{code, message}`."""
+
+    status: int
+    code: str = "Whatever"
+    message: str = "The deployment says no."
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def answer(self, right, closing):
+        return JSONResponse({"code": self.code, "message": self.message}, self.status, headers=self.headers)
+
+
+@dataclass(frozen=True)
+class Answers(Fault):
+    """Any JSON, with status 200."""
+
+    content: Any
+
+    async def answer(self, right, closing):
+        return JSONResponse(self.content)
+
+
+@dataclass(frozen=True)
+class Babbles(Fault):
+    """A status 200 that is not JSON."""
+
+    async def answer(self, right, closing):
+        return Response("<html>Sign in to this network</html>", media_type="text/html")
+
+
+@dataclass(frozen=True)
+class BreaksOff(Fault):
+    """Half an answer, then a closed connection."""
+
+    async def answer(self, right, closing):
+        return _Broken(half=right.body[: len(right.body) // 2])
+
+
+@dataclass(frozen=True)
+class HangsUp(Fault):
+    """A closed connection without a byte of an answer."""
+
+    async def answer(self, right, closing):
+        return _Broken(half=None)
+
+
+@dataclass(frozen=True)
+class KeepsSilent(Fault):
+    """No answer until the deployment is closed."""
+
+    async def answer(self, right, closing):
+        await closing.wait()
+        return right
+
+
+@dataclass(frozen=True)
+class Lingers(Fault):
+    """The right answer, late."""
+
+    seconds: float
+    applies: bool = field(default=True, kw_only=True)
+
+    async def answer(self, right, closing):
+        await asyncio.sleep(self.seconds)
+        return right
+
+
+class _Broken(Response):
+    """What a broken connection leaves of an answer: half a body, or nothing."""
+
+    def __init__(self, half: bytes | None) -> None:
+        super().__init__()
+        self.half = half
+
+    async def __call__(self, scope, receive, send) -> None:
+        if self.half is not None:
+            headers = [(b"content-length", b"100000"), (b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": self.half, "more_body": True})
+            return  # uvicorn closes the connection of an answer that was not completed
+        scope["connection"].abort()
+        await asyncio.sleep(0.01)  # until uvicorn has noticed, or it would answer 500
+
+
+# --- the deployment ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request, as it arrived."""
+
+    step: str
+    headers: dict[str, str]
+    raw: bytes
+    body: Any
+
+
+class FakeDeployment:
+    """
+    Answers the push protocol as far as `convex dev --once` needs it.
+
+    Functions are analysed by their exported names alone: each is a public query.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.admin_key = ADMIN_KEY
+        self.env_vars: dict[str, str] = {}
+        self.live: dict[str, str] = {}
+        """The hash of each live module."""
+        self.pushes = 0
+        self.added_indexes: list[dict[str, Any]] = []
+        self.removed_indexes: list[dict[str, Any]] = []
+        self.documents: dict[str, int] = {}
+        self.seen: list[Seen] = []
+        self._faults: dict[str, deque[Fault]] = defaultdict(deque)
+        self._standing: dict[str, Fault] = {}
+        self._pending: dict[str, str] = {}
+        self._closing = asyncio.Event()
+
+    @property
+    def reach(self) -> Reach:
+        target = Target(kind="self_hosted", name="double", url=self.url, site_url="http://site.test")
+        return Reach(target, AdminKeyValue(SecretStr(self.admin_key)))
+
+    def script(self, step: str, *faults: Fault) -> None:
+        """Let the next requests for *step* go wrong, one after another; then it answers as it should."""
+        self._faults[step].extend(faults)
+
+    def always(self, step: str, fault: Fault) -> None:
+        """Let every request for *step* go wrong."""
+        self._standing[step] = fault
+
+    def asked(self, step: str) -> list[Seen]:
+        return [seen for seen in self.seen if seen.step == step]
+
+    def app(self) -> ASGIApp:
+        v1 = [Route("/api/v1/{step}", self._serve, methods=["GET", "POST"])]
+        deploy = [Route("/api/deploy2/{step}", self._serve, methods=["GET", "POST"])]
+        app = Starlette(routes=[*v1, *deploy, Route("/api/{step}", self._serve, methods=["GET", "POST"])])
+
+        async def with_connection(scope, receive, send):
+            scope["connection"] = send.__self__.transport  # uvicorn's own, so that a test can cut it
+            await app(scope, receive, send)
+
+        return with_connection
+
+    def close(self) -> None:
+        self._closing.set()
+
+    async def _serve(self, request: Request) -> Response:
+        raw = await request.body()
+        plain = brotli.decompress(raw) if request.headers.get("content-encoding") == "br" else raw
+        step = request.path_params["step"]
+        seen = Seen(step, dict(request.headers), plain, json.loads(plain) if plain else None)
+        self.seen.append(seen)
+        fault = self._faults[step].popleft() if self._faults[step] else self._standing.get(step)
+        right = self._right_answer(seen) if fault is None or fault.applies else JSONResponse({})
+        return await fault.answer(right, self._closing) if fault else right
+
+    def _right_answer(self, seen: Seen) -> Response:
+        if seen.headers.get("authorization") != f"Convex {self.admin_key}":
+            return _says(401, "BadDeployKey", "The provided deploy key was invalid for deployment 'double'")
+        if seen.body is not None and seen.body.get("adminKey") != self.admin_key:
+            return _says(401, "BadAdminKey", "The admin key of the body is wrong")
+        answer = getattr(self, f"_{seen.step}", None)
+        return answer(seen.body) if answer else _says(404, "NotFound", f"no {seen.step}")
+
+    def _get_canonical_urls(self, body: Any) -> Response:
+        return JSONResponse({"convexCloudUrl": "https://double.test", "convexSiteUrl": "https://site.double.test"})
+
+    def _get_config_hashes(self, body: Any) -> Response:
+        hashes = [{"path": path, "hash": sha, "environment": "isolate"} for path, sha in self.live.items()]
+        config = {"functions": "convex/"}
+        return JSONResponse({"config": config, "moduleHashes": hashes, "udfServerVersion": None, "nodeVersion": None})
+
+    def _evaluate_schema(self, body: Any) -> Response:
+        indexes = [
+            {**index, "change": "added", "needsBackfill": True, "numDocs": self.documents.get(_table(index), 0)}
+            for index in self.added_indexes
+        ]
+        forecast = {"definitionPath": "", "schemaValidation": True, "tables": [], "indexes": indexes}
+        return JSONResponse({"componentSchemaEvaluations": {"": forecast}, "newComponentDefinitions": []})
+
+    def _start_push(self, body: Any) -> Response:
+        app = body["appDefinition"]
+        changed = {m["path"]: _sha(m["source"] + (m.get("sourceMap") or "")) for m in app["changedModules"]}
+        self._pending = {m["path"]: m["sha256"] for m in app["unchangedModuleHashes"]} | changed
+        return JSONResponse(self._analysed(app))
+
+    def _wait_for_schema(self, body: Any) -> Response:
+        return JSONResponse({"type": "complete"})
+
+    def _finish_push(self, body: Any) -> Response:
+        if body["startPush"]["environmentVariables"] != self.env_vars:
+            return _says(400, "RaceDetected", "Environment variables have changed during push")
+        self.live = self._pending
+        self.pushes += 1
+        return JSONResponse({"authDiff": {"added": [], "removed": []}, "definitionDiffs": {}, "componentDiffs": {}})
+
+    def _analysed(self, app: Any) -> dict[str, Any]:
+        functions = {
+            module["path"]: _analysis(module) for module in app["changedModules"] if "_deps" not in module["path"]
+        }
+        schema = {"tables": [{"tableName": "messages", "indexes": [], "documentType": None}], "schemaValidation": True}
+        definition = {
+            "path": "",
+            "definitionType": {"type": "app"},
+            "childComponents": [],
+            "httpMounts": {},
+            "exports": {"type": "branch", "branch": []},
+        }
+        udf_config = {"serverVersion": "1", "importPhaseRngSeed": None, "importPhaseUnixTimestamp": None}
+        diffs = {"": {"added_indexes": self.added_indexes, "removed_indexes": self.removed_indexes}}
+        return {
+            "environmentVariables": self.env_vars,
+            "externalDepsId": None,
+            "componentDefinitionPackages": {"": {"storageKey": "x"}},
+            "appAuth": [{"applicationID": "convex", "domain": value} for value in self.env_vars.values()],
+            "analysis": {
+                "": {
+                    "definition": definition,
+                    "schema": schema if app["schema"] else None,
+                    "functions": functions,
+                    "udfConfig": udf_config,
+                }
+            },
+            "app": {
+                "definitionPath": "",
+                "componentPath": "",
+                "args": {},
+                "childComponents": {},
+                "httpRoutes": {"httpModuleRoutes": None, "mounts": []},
+                "exports": {},
+            },
+            "schemaChange": {"allocatedComponentIds": {}, "schemaIds": {"": "s1"}, "indexDiffs": diffs},
+            "extra": 1.0,
+        }
+
+
+@asynccontextmanager
+async def fake_deployment():
+    """Serve a deployment in this event loop for as long as the block lasts."""
+    deployment = FakeDeployment()
+    sock = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        deployment.app(), lifespan="off", log_config=None, log_level="critical", timeout_graceful_shutdown=1
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[sock])
+    deployment.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    try:
+        yield deployment
+    finally:
+        deployment.close()
+        await server.shutdown()
+
+
+def _analysis(module: Any) -> dict[str, Any]:
+    exported = _EXPORTS.search(module["source"])
+    names = re.findall(r"(?:as )?(\w+)\s*(?:,|$)", exported[1]) if exported else []
+    functions = [
+        {"name": name, "pos": None, "udfType": "Query", "visibility": {"kind": "public"}, "args": None, "returns": None}
+        for name in names
+    ]
+    return {"functions": functions, "httpRoutes": None, "cronSpecs": None, "sourceMapped": None}
+
+
+def _says(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"code": code, "message": message}, status)
+
+
+def _table(index: Any) -> str:
+    return index["name"].partition(".")[0]
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
