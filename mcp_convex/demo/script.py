@@ -12,6 +12,7 @@ from mcp_convex.demo.stage import Stage
 
 _BUG = 'channel.messageCount + "1"'
 _FIX = "channel.messageCount + 1"
+_INSERT = 'ctx.db.insert("messages", args)'
 _FIELD = "    body: v.string(),\n"
 
 
@@ -91,13 +92,18 @@ async def _ask_over_http(stage: Stage) -> None:
 
 async def _change_the_schema_against_the_data(stage: Stage) -> None:
     stage.say("5. A schema that does not fit the stored rows is refused, and repaired")
-    await _schema(stage, _FIELD, f"{_FIELD}    pinned: v.boolean(),\n")
+    required = [
+        {"path": "convex/schema.ts", "old": _FIELD, "new": f"{_FIELD}    pinned: v.boolean(),\n"},
+        {"path": "convex/messages.ts", "old": _INSERT, "new": _INSERT.replace("args", "{ ...args, pinned: false }")},
+    ]
+    await stage.call("write_files", {"changes": required})
     pushed = await stage.call("push")
     stage.expect("the push is rejected: `data_mismatch`", holds=pushed["failure"] == "data_mismatch")
     for found in pushed["diagnostics"]:
         stage.show(f"{found['message']}")
         stage.show(f"hint: {found['hint']}")
-    await _schema(stage, "pinned: v.boolean()", "pinned: v.optional(v.boolean())")
+    optional = {"path": "convex/schema.ts", "old": "pinned: v.boolean()", "new": "pinned: v.optional(v.boolean())"}
+    await stage.call("write_files", {"changes": [optional]})
     pushed = await stage.call("push")
     stage.expect("with the field optional the push goes live", holds=pushed["outcome"] == "pushed")
 
@@ -111,10 +117,6 @@ async def _look_again(stage: Stage, channel: str) -> None:
     for line in lines:
         stage.show(line)
     stage.expect("each call is in the logs", holds=any("message 3 in general" in line for line in lines))
-
-
-async def _schema(stage: Stage, old: str, new: str) -> None:
-    await stage.call("write_files", {"changes": [{"path": "convex/schema.ts", "old": old, "new": new}]})
 
 
 async def _run(stage: Stage, function: str, /, **args: Any) -> Any:
