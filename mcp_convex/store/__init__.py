@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from mcp_convex.store.keys import KeyRing, open_key_ring
+from mcp_convex.store.keys import DATABASE_FILE, KeyRing, open_key_ring
 
 if TYPE_CHECKING:
     from mcp_convex.store.store import Store
 
-__all__ = ["KeyRing", "open_key_ring", "open_store"]
+__all__ = ["DATABASE_FILE", "KeyRing", "open_key_ring", "open_store"]
 
 
 @asynccontextmanager

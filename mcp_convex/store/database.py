@@ -21,11 +21,14 @@ from mcp_convex.store.files import make_private
 _PRIMARY_CODE = 0xFF
 """The bits of a SQLite result code that say what happened; those above say where."""
 
+_NO_ROOM = (DiskFull, "has no space left to grow", "Free some space and try again.")
 _UNUSABLE = (DirectoryUnusable, "cannot be read or written", "Make it writable for this account and start again.")
 _DAMAGED = (StoreCorrupt, "is damaged or is not a store", "Restore it from a backup or move it away.")
 _MEANINGS: Mapping[int, tuple[type[ConvexMcpError], str, str]] = MappingProxyType(
     {
-        sqlite3.SQLITE_FULL: (DiskFull, "has no space left to grow", "Free some space and try again."),
+        sqlite3.SQLITE_FULL: _NO_ROOM,
+        # The file that goes with the log takes its space when the store is opened.
+        sqlite3.SQLITE_IOERR_SHMSIZE: _NO_ROOM,
         sqlite3.SQLITE_CORRUPT: _DAMAGED,
         sqlite3.SQLITE_NOTADB: _DAMAGED,
         # Our statements fit the schema, so that one which fails has met another.
@@ -78,9 +81,9 @@ async def opened_database(place: Path | str) -> AsyncGenerator[Database]:
     if isinstance(place, Path):
         with _translated(str(place)):
             make_private(place, dialects.make_empty)
-        engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(place)))
+        engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(place)), hide_parameters=True)
     else:
-        engine = create_async_engine(place)
+        engine = create_async_engine(place, hide_parameters=True)
     try:
         yield Database(engine)
     finally:
@@ -96,7 +99,8 @@ def _translated(name: str) -> Generator[None]:
     except (DBAPIError, sqlite3.Error) as exc:
         cause = exc.orig if isinstance(exc, DBAPIError) else exc
         code: int = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK)
-        if (meaning := _MEANINGS.get(code & _PRIMARY_CODE)) is None:
+        meaning = _MEANINGS.get(code) or _MEANINGS.get(code & _PRIMARY_CODE)
+        if meaning is None:
             raise
         error, wrong, next_step = meaning
         raise error(f"The store `{name}` {wrong}.", next_step=next_step) from exc

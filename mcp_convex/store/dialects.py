@@ -28,6 +28,7 @@ _CONNECTED = (
     "PRAGMA secure_delete = ON",
 )
 _MIGRATION_LOCK = 0x636F6E766578
+"""A number that no other program is likely to lock in the same database: `convex` in ASCII."""
 
 
 class database_clock(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it stands for

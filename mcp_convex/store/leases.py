@@ -45,9 +45,10 @@ class SqlLeaseStore(LeaseStore):
             PushUnderWay: Another holds it, or took it after this process had stood still for *ttl_s* seconds.
         """
         lease = _Lease(name, ttl_s)
-        await self._acquire(lease)
         failure: Exception | None = None
         try:
+            # In here, since a cancellation may come between the row and the answer that it was written.
+            await self._acquire(lease)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._renew, lease, tasks.cancel_scope)
                 try:
