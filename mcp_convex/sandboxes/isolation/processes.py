@@ -24,7 +24,11 @@ class _Output(asyncio.SubprocessProtocol):
     def __init__(self, on_output: OnOutput) -> None:
         self._on_output = on_output
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._transport: asyncio.BaseTransport | None = None
         self.over = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - asyncio's signature
         if text := self._decoder.decode(data):
@@ -33,6 +37,8 @@ class _Output(asyncio.SubprocessProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         if rest := self._decoder.decode(b"", final=True):
             self._on_output(rest)
+        if self._transport is not None:
+            self._transport.close()
         self.over.set()
 
 
