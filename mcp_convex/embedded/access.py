@@ -53,7 +53,7 @@ class Access:
         scheme, credential = _authorization(request)
         match scheme:
             case "convex":
-                self._key.check(credential.partition(":")[0])
+                self._key.check(_split(credential)[0])
             case "bearer":
                 raise forbidden()
             case _:
@@ -71,7 +71,7 @@ class Access:
             case "":
                 return NOBODY
             case "convex":
-                key, _, acting_as = credential.partition(":")
+                key, acting_as = _split(credential)
                 return self.admin(key, _decoded(acting_as) if acting_as else None)
             case "bearer":
                 return await self.person(credential)
@@ -101,6 +101,13 @@ class Access:
 def _authorization(request: HTTPConnection) -> tuple[str, str]:
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     return scheme.lower(), credential.strip()
+
+
+def _split(credential: str) -> tuple[str, str]:
+    """Return an admin's key, and the identity to act as, which follows it after a colon."""
+    name, bar, rest = credential.partition("|")
+    secret, _, acting_as = rest.partition(":")
+    return f"{name}{bar}{secret}", acting_as
 
 
 def _decoded(acting_as: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from mcp_convex.embedded.engine import EngineRefused
 from mcp_convex.embedded.files import FileRoutes
 from mcp_convex.embedded.identity import Identities
 from mcp_convex.embedded.logs import LogRoutes
+from mcp_convex.embedded.provision import ProvisionRoutes
 from mcp_convex.embedded.pushes import PushRoutes
 from mcp_convex.embedded.refusals import Refusal
 from mcp_convex.embedded.shapes import shapes
@@ -56,6 +57,7 @@ def cloud_app(deployment: Deployment, key: AdminKeyValue, folder: Path) -> Starl
     return Starlette(
         routes=[
             *InfoRoutes(deployment, access).routes(),
+            *ProvisionRoutes(deployment, access).routes(),
             *PushRoutes(deployment, access).routes(),
             *CallRoutes(deployment, access, functions).routes(),
             *LogRoutes(deployment.logs, access).routes(),

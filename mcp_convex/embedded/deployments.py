@@ -51,7 +51,8 @@ class LocalEmbeddedDeployments(EmbeddedDeployments):
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._tasks.cancel_scope.cancel()
-        await self._tasks.__aexit__(kind, exc, traceback)
+        # What ended the block is not the group's: given to it, it would come out wrapped in an ExceptionGroup.
+        await self._tasks.__aexit__(None, None, None)
 
     async def ensure(self, workspace: WorkspaceId) -> Reach:
         async with self._starting:
