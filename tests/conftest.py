@@ -1,4 +1,4 @@
-"""What every test shares: one event loop for all, so that a deployment can outlive a test, and servers over real ones."""
+"""What every test shares: one event loop, so that a deployment can outlive a test, and a server over a real one."""
 
 from __future__ import annotations
 

@@ -85,3 +85,11 @@ class World:
 
     async def write(self, files: Mapping[str, str]) -> None:
         await self.content("write_files", changes=[{"path": path, "content": text} for path, text in files.items()])
+
+    async def hold(self, files: Mapping[str, str]) -> None:
+        """Make `convex/` hold exactly the example app and *files*, whatever an earlier test has left."""
+        wanted = {**APP, **files}
+        there = [entry["path"] for entry in (await self.content("list_files"))["files"]]
+        left = [path for path in there if path.startswith("convex/") and path not in {*wanted, "convex/tsconfig.json"}]
+        changes = [{"path": path, "content": text} for path, text in wanted.items()]
+        await self.content("write_files", changes=changes + [{"path": path, "delete": True} for path in left])

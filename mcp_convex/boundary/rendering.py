@@ -61,7 +61,11 @@ def _push(result: PushResult) -> str:
 def _found(diagnostics: Sequence[Diagnostic]) -> list[str]:
     if not diagnostics:
         return []
-    shown = [_diagnostic(found) for found in diagnostics[:SHOWN_DIAGNOSTICS]]
+    shown: list[str] = []
+    said: set[str | None] = {None}
+    for found in diagnostics[:SHOWN_DIAGNOSTICS]:
+        shown.append(_diagnostic(found, with_hint=found.hint not in said))
+        said.add(found.hint)
     if (more := len(diagnostics) - SHOWN_DIAGNOSTICS) > 0:
         shown.append(f"… and {more} more in the structured content.")
     return [fence("\n".join(shown))]
@@ -79,12 +83,12 @@ def _changes(changes: Changes) -> str:
     return "Changes: " + ("; ".join(said) or "none")
 
 
-def _diagnostic(found: Diagnostic) -> str:
+def _diagnostic(found: Diagnostic, *, with_hint: bool) -> str:
     where = ":".join(str(part) for part in (found.file, found.line, found.column) if part is not None)
     lines = [f"{where or found.source}: {found.severity} {found.code}: {found.message}"]
     if found.snippet:
         lines.append(f"    {found.snippet}")
-    if found.hint:
+    if with_hint:
         lines.append(f"    Hint: {found.hint}")
     return "\n".join(lines)
 

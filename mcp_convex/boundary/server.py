@@ -23,10 +23,11 @@ from mcp.types import CallToolResult, InputRequiredResult, Resource, ResourceTem
 from pydantic import AnyUrl, ValidationError
 
 from mcp_convex.boundary.opening import LazyServices, OpenServices
+from mcp_convex.boundary.rendering import fence
 from mcp_convex.boundary.resources import Resources
 from mcp_convex.boundary.spec import ResourceSpec, ToolSpec
 from mcp_convex.boundary.tools import as_tool
-from mcp_convex.domain.errors import ConvexMcpError, NotFound, Retry
+from mcp_convex.domain.errors import ConvexMcpError, FunctionThrew, NotFound, Retry
 from mcp_convex.domain.secrets import redact
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,11 @@ class ConvexServer(MCPServer[LazyServices]):
 
 def _answer(tool: str, exc: ToolError) -> CallToolResult:
     match exc.__cause__:
+        case FunctionThrew() as threw:
+            ours, _, theirs = threw.message.partition("\n")
+            return error_result(
+                threw.code, f"{ours}\n{fence(theirs)}" if theirs else ours, threw.next_step, threw.retry
+            )
         case ConvexMcpError() as known:
             logger.info("%s: %s", tool, known.code)
             return error_result(known.code, known.message, known.next_step, known.retry)

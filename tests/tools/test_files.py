@@ -16,33 +16,33 @@ def digest(text):
 async def test_many_files_are_written_in_one_call_and_listed(world):
     written = await world.content(
         "write_files",
-        changes=[{"path": "convex/lib/a.ts", "content": "export {};\n"}, {"path": "src/b.ts", "content": "b"}],
+        changes=[{"path": "lib/a.ts", "content": "export {};\n"}, {"path": "src/b.ts", "content": "b"}],
     )
 
     assert ["created", "created"] == [change["action"] for change in written["changes"]]
-    assert "export {};\n" == (world.workspace / "convex/lib/a.ts").read_text()
+    assert "export {};\n" == (world.workspace / "lib/a.ts").read_text()
     listed = {entry["path"]: entry for entry in (await world.content("list_files"))["files"]}
     assert digest("b") == listed["src/b.ts"]["sha256"]
     assert not [path for path in listed if path.startswith("node_modules")]
 
 
 async def test_an_edit_replaces_text_that_stands_there_once(world):
-    await world.write({"convex/lib/edit.ts": "one\ntwo\none\n"})
+    await world.write({"lib/edit.ts": "one\ntwo\none\n"})
 
-    result = await world.content("write_files", changes=[{"path": "convex/lib/edit.ts", "old": "two", "new": "2"}])
+    result = await world.content("write_files", changes=[{"path": "lib/edit.ts", "old": "two", "new": "2"}])
     assert ("updated", digest("one\n2\none\n")) == (result["changes"][0]["action"], result["changes"][0]["sha256"])
 
     for old in ("one", "three", ""):
-        change = {"path": "convex/lib/edit.ts", "old": old, "new": "x"}
+        change = {"path": "lib/edit.ts", "old": old, "new": "x"}
         assert "edit_mismatch" == await world.code("write_files", changes=[change])
-    assert "one\n2\none\n" == (world.workspace / "convex/lib/edit.ts").read_text()
+    assert "one\n2\none\n" == (world.workspace / "lib/edit.ts").read_text()
 
 
 async def test_one_refused_change_leaves_all_of_them_undone(world):
-    changes = [{"path": "convex/lib/all.ts", "content": "x"}, {"path": "../out.ts", "content": "x"}]
+    changes = [{"path": "lib/all.ts", "content": "x"}, {"path": "../out.ts", "content": "x"}]
 
     assert "path_refused" == await world.code("write_files", changes=changes)
-    assert not (world.workspace / "convex/lib/all.ts").exists()
+    assert not (world.workspace / "lib/all.ts").exists()
 
 
 @pytest.mark.parametrize(
@@ -80,52 +80,52 @@ async def test_a_link_is_never_followed_out_of_the_workspace(world, tmp_path):
 
 
 async def test_names_that_are_one_on_other_systems_are_refused(world):
-    await world.write({"convex/lib/case.ts": "x"})
+    await world.write({"lib/case.ts": "x"})
 
-    assert "path_refused" == await world.code("write_files", changes=[{"path": "convex/lib/Case.ts", "content": "x"}])
+    assert "path_refused" == await world.code("write_files", changes=[{"path": "lib/Case.ts", "content": "x"}])
 
 
 async def test_a_change_based_on_what_no_longer_stands_there_is_refused(world):
-    await world.write({"convex/lib/base.ts": "mine\n"})
-    read = await world.content("read_file", path="convex/lib/base.ts")
-    (world.workspace / "convex/lib/base.ts").write_text("theirs\n")
+    await world.write({"lib/base.ts": "mine\n"})
+    read = await world.content("read_file", path="lib/base.ts")
+    (world.workspace / "lib/base.ts").write_text("theirs\n")
 
-    change = {"path": "convex/lib/base.ts", "content": "mine, again\n"}
-    base = {"convex/lib/base.ts": read["sha256"]}
+    change = {"path": "lib/base.ts", "content": "mine, again\n"}
+    base = {"lib/base.ts": read["sha256"]}
     assert "stale_base" == await world.code("write_files", changes=[change], base=base)
-    assert "theirs\n" == (world.workspace / "convex/lib/base.ts").read_text()
+    assert "theirs\n" == (world.workspace / "lib/base.ts").read_text()
 
 
 async def test_deleting_removes_the_file_and_a_missing_one_is_an_error(world):
-    await world.write({"convex/lib/gone.ts": "x"})
-    change = {"path": "convex/lib/gone.ts", "delete": True}
+    await world.write({"lib/gone.ts": "x"})
+    change = {"path": "lib/gone.ts", "delete": True}
 
     result = await world.content("write_files", changes=[change])
     assert "deleted" == result["changes"][0]["action"]
-    assert not (world.workspace / "convex/lib/gone.ts").exists()
+    assert not (world.workspace / "lib/gone.ts").exists()
     assert "not_found" == await world.code("write_files", changes=[change])
 
 
 async def test_a_change_of_two_kinds_and_a_file_changed_twice_are_refused(world):
-    both = {"path": "convex/lib/x.ts", "content": "x", "delete": True}
+    both = {"path": "lib/x.ts", "content": "x", "delete": True}
     assert "invalid_arguments" == await world.code("write_files", changes=[both])
-    twice = [{"path": "convex/lib/x.ts", "content": "x"}, {"path": "convex/lib/x.ts", "content": "y"}]
+    twice = [{"path": "lib/x.ts", "content": "x"}, {"path": "lib/x.ts", "content": "y"}]
     assert "invalid_arguments" == await world.code("write_files", changes=twice)
 
 
 async def test_a_file_beyond_the_bound_is_refused(world):
-    changes = [{"path": "convex/lib/huge.ts", "content": "x" * (1024 * 1024 + 1)}]
+    changes = [{"path": "lib/huge.ts", "content": "x" * (1024 * 1024 + 1)}]
 
     assert "too_large" == await world.code("write_files", changes=changes)
 
 
 async def test_a_file_is_read_by_lines(world):
-    await world.write({"convex/lib/lines.ts": "".join(f"line {n}\n" for n in range(1, 11))})
+    await world.write({"lib/lines.ts": "".join(f"line {n}\n" for n in range(1, 11))})
 
-    read = await world.content("read_file", path="convex/lib/lines.ts", first_line=3, last_line=4)
+    read = await world.content("read_file", path="lib/lines.ts", first_line=3, last_line=4)
 
     assert ("line 3\nline 4\n", 3, 4, 10) == tuple(read[key] for key in ("content", "first_line", "last_line", "lines"))
-    assert "not_found" == await world.code("read_file", path="convex/lib/lines.ts", first_line=99)
+    assert "not_found" == await world.code("read_file", path="lib/lines.ts", first_line=99)
 
 
 async def test_a_file_that_is_no_text_is_said_to_be_none(world):

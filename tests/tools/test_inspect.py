@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.world import APP, SCHEMA
+from tests.world import SCHEMA
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ export const boom = query({
 
 @pytest.fixture(scope="module")
 async def live(world):
-    await world.write({**APP, "convex/throwing.ts": THROWING})
+    await world.hold({"convex/throwing.ts": THROWING})
     assert "pushed" == (await world.content("push"))["outcome"]
     return world
 

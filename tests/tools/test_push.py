@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.world import APP, NOTES, SCHEMA
+from tests.world import NOTES, SCHEMA
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_the_main_job_in_one_go(world):
     """Written, pushed, run, read back; and each answer says so in data and in words."""
-    await world.write(APP)
+    await world.hold({"convex/first.ts": NOTES})
     stages = []
 
     async def on_progress(progress, total, message):
@@ -22,14 +22,13 @@ async def test_the_main_job_in_one_go(world):
 
     assert "pushed" == pushed["outcome"], pushed
     assert ["bundling", "starting", "type check", "schema", "finishing", "done"] == stages[-6:]
-    assert {"notes:add", "notes:top"} <= set(pushed["changes"]["functions"]["added"])
-    assert pushed["changes"]["indexes"]["added"]
+    assert {"first:add", "first:top"} <= set(pushed["changes"]["functions"]["added"])
     assert "embedded" == pushed["target"]["kind"]
     assert "pushed to embedded deployment" in result.content[0].text
 
-    await world.content("run_function", name="notes:add", args={"text": "first", "rank": 1})
-    ran = await world.content("run_function", name="notes:top")
-    assert ["first"] == [note["text"] for note in ran["value"]]
+    await world.content("run_function", name="first:add", args={"text": "first", "rank": 1000})
+    ran = await world.content("run_function", name="first:top")
+    assert "first" == ran["value"][0]["text"]
     page = await world.content("read_table", table="notes")
     assert "first" == page["documents"][0]["text"]
     assert pushed["target"]["url"] in (world.workspace / ".env.local").read_text()
@@ -37,7 +36,7 @@ async def test_the_main_job_in_one_go(world):
 
 
 async def test_a_type_error_is_located_and_nothing_goes_live(world):
-    await world.write({**APP, "convex/late.ts": NOTES.replace("args.text", "args.txet")})
+    await world.hold({"convex/late.ts": NOTES.replace("args.text", "args.txet")})
 
     result = await world.call("push")
     pushed = result.structured_content
@@ -45,15 +44,14 @@ async def test_a_type_error_is_located_and_nothing_goes_live(world):
     assert result.is_error
     assert ("rejected", "source") == (pushed["outcome"], pushed["failure"])
     found = pushed["diagnostics"][0]
-    assert ("convex/late.ts", 7, "TS2551", "tsc") == tuple(found[key] for key in ("file", "line", "code", "source"))
+    assert ("convex/late.ts", 7, "TS2339", "tsc") == tuple(found[key] for key in ("file", "line", "code", "source"))
     assert found["hint"]
     live = await world.content("list_functions", search="late")
     assert [] == live["functions"]
-    await world.content("write_files", changes=[{"path": "convex/late.ts", "delete": True}])
 
 
 async def test_a_syntax_error_is_located(world):
-    await world.write({**APP, "convex/broken.ts": "export const x = {;\n"})
+    await world.hold({"convex/broken.ts": "export const x = {;\n"})
 
     pushed = (await world.call("push")).structured_content
 
@@ -61,14 +59,17 @@ async def test_a_syntax_error_is_located(world):
     assert ("convex/broken.ts", 1, "esbuild") == tuple(
         pushed["diagnostics"][0][key] for key in ("file", "line", "source")
     )
-    await world.content("write_files", changes=[{"path": "convex/broken.ts", "delete": True}])
 
 
 async def test_a_schema_that_the_documents_do_not_fit_is_refused_with_the_document(world):
-    await world.write(APP)
+    await world.hold({})
     assert "pushed" == (await world.content("push"))["outcome"]
-    added = (await world.content("run_function", name="notes:add", args={"text": "old", "rank": 0}))["value"]
-    await world.write({"convex/schema.ts": SCHEMA.replace("rank: v.number()", "rank: v.number(), by: v.string()")})
+    added = (await world.content("run_function", name="notes:add", args={"text": "old", "rank": 2000}))["value"]
+    stricter = {
+        "convex/schema.ts": SCHEMA.replace("rank: v.number()", "rank: v.number(), by: v.string()"),
+        "convex/notes.ts": NOTES.replace('"notes", args', '"notes", { ...args, by: "me" }'),
+    }
+    await world.write(stricter)
 
     pushed = (await world.call("push")).structured_content
 
@@ -77,11 +78,11 @@ async def test_a_schema_that_the_documents_do_not_fit_is_refused_with_the_docume
     assert "v.optional" in pushed["diagnostics"][0]["hint"]
     still = await world.content("run_function", name="notes:top")
     assert added in [note["_id"] for note in still["value"]]
-    await world.write(APP)
+    await world.hold({})
 
 
 async def test_a_preview_says_what_would_change_and_changes_nothing(world):
-    await world.write(APP)
+    await world.hold({})
     assert "pushed" == (await world.content("push"))["outcome"]
     await world.write({"convex/more.ts": NOTES})
 
@@ -90,23 +91,22 @@ async def test_a_preview_says_what_would_change_and_changes_nothing(world):
     assert "previewed" == previewed["outcome"]
     assert {"more:add", "more:top"} == set(previewed["changes"]["functions"]["added"])
     assert [] == (await world.content("list_functions", search="more"))["functions"]
-    await world.content("write_files", changes=[{"path": "convex/more.ts", "delete": True}])
 
 
 async def test_checking_needs_no_push_and_leaves_nothing_behind(world):
-    await world.write({**APP, "convex/wrong.ts": NOTES.replace('"notes"', '"nots"')})
+    await world.hold({"convex/wrong.ts": NOTES.replace('"notes"', '"nots"')})
 
     result = await world.call("check_files")
     checked = result.structured_content
 
     assert (False, "source") == (checked["ok"], checked["failure"])
     assert {"convex/wrong.ts"} == {found["file"] for found in checked["diagnostics"]}
-    await world.content("write_files", changes=[{"path": "convex/wrong.ts", "delete": True}])
+    await world.hold({})
     assert (await world.content("check_files"))["ok"]
 
 
 async def test_a_push_can_be_read_again_by_its_id(world):
-    await world.write(APP)
+    await world.hold({})
     pushed = await world.content("push")
 
     read = await world.client.read_resource(f"convex://pushes/{pushed['id']}")
