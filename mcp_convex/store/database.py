@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from mcp_convex.domain.errors import ConvexMcpError, DirectoryUnusable, DiskFull, StoreCorrupt
 from mcp_convex.store import dialects
-from mcp_convex.store.files import make_private
+from mcp_convex.store.files import check_usable, make_private
 
 _PRIMARY_CODE = 0xFF
 """The bits of a SQLite result code that say what happened; those above say where."""
@@ -81,6 +81,9 @@ async def opened_database(place: Path | str) -> AsyncGenerator[Database]:
     if isinstance(place, Path):
         with _translated(str(place)):
             make_private(place, dialects.make_empty)
+        # Here rather than by connecting: SQLite would fall back to reading only, and when the file cannot be opened
+        # at all, aiosqlite 0.22 leaves a thread that outlives the event loop and prints a traceback.
+        check_usable(place)
         engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(place)), hide_parameters=True)
     else:
         engine = create_async_engine(place, hide_parameters=True)

@@ -61,6 +61,17 @@ def exists(path: Path) -> bool:
         return path.exists()
 
 
+def check_usable(path: Path) -> None:
+    """
+    Return if this account may read and write the file *path*.
+
+    Raises:
+        DirectoryUnusable: It may not, or *path* is no file.
+    """
+    with accessible(path):
+        path.open("r+b").close()
+
+
 def is_private(path: Path) -> bool:
     """Say whether only this account may read and write *path*."""
     with accessible(path):
