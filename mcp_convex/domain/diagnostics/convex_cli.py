@@ -27,6 +27,9 @@ _FETCH = re.compile(
 _ADDED = re.compile(r"\nAuthenticate with `npx convex dev`|: https?://\S+\s*\Z")
 """What the CLI adds to the deployment's words: advice for a person at a terminal, and the address."""
 
+_ADVICE = re.compile(r"\n\n|[.] Make sure you're running")
+"""Where the CLI goes on to say what a person could do."""
+
 _ENV_VARS = re.compile(
     r"✖ Environment variables? (?P<names>[\w, ]+?) (?:is|are) (?P<how>declared as required|used in auth)"
 )
@@ -118,6 +121,7 @@ _NPM_CLASSES: tuple[tuple[str, FailureClass], ...] = (
     (r"EJSONPARSE|ETARGET|E404|EINVALID\w+|ERESOLVE|EUSAGE|EBADENGINE|ENOVERSIONS", "source"),
     (r"ECONN\w+|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ERR_SOCKET_TIMEOUT|E5\d\d|E429|EINTEGRITY", "transient"),
 )
+_NPM_ENDS = ("at ", "A complete log of this run")
 _NPM_MARGIN = re.compile(
     r"^npm (?:error|ERR!) ?(?:\d{3}\b|notarget|JSON\.parse|network|ERESOLVE|syscall.*|errno.*)?\s*"
 )
@@ -174,7 +178,7 @@ def _npm(block: str) -> Iterator[Finding]:
     if found := _NPM.match(block):
         lines = (_NPM_MARGIN.sub("", line) for line in block.splitlines()[1:20])
         told = list(
-            takewhile(lambda line: line and not line.startswith("at "), dropwhile(lambda line: not line, lines))
+            takewhile(lambda line: line and not line.startswith(_NPM_ENDS), dropwhile(lambda line: not line, lines))
         )
         code = found["code"]
         failure = _npm_failure(code)
@@ -198,6 +202,6 @@ def _matching(rules: tuple[_Rule, ...], block: str) -> Iterator[Finding]:
         if found := re.match(rule.pattern, block):
             named = found.groupdict()
             file = f"convex/{named['module']}" if named.get("module") else named.get("file", rule.file)
-            message = rule.says or re.sub(r"^(?:✖ |Unexpected Error: )\s*", "", block).partition("\n\n")[0]
+            message = rule.says or re.sub(r"^(?:✖ |Unexpected Error: )\s*", "", _ADVICE.split(block)[0])
             yield Finding.of(rule.failure, "convex", rule.code, message, Place(file))
             return

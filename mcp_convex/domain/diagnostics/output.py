@@ -46,7 +46,7 @@ def _clean(text: str, root: str | None) -> str:
         text = text[: _LONGEST_OUTPUT // 2] + "\n" + text[-_LONGEST_OUTPUT // 2 :]
     text = _CONTROL.sub("", text).replace("\r", "\n")
     root = (root or "").rstrip("/\\")
-    return re.sub(re.escape(root) + r"(?:[/\\]|(?![\w.-]))", "", text) if root else text
+    return re.sub(r"(?<![\w.-])" + re.escape(root) + r"(?:[/\\]|(?![\w.-]))", "", text) if root else text
 
 
 def _attempts(text: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from mcp_convex.domain.diagnostics.repair import Repair
 
 _SAFE = " Delete documents only if the person asks for it."
-_AGAIN = "Nothing is wrong with the code. Call `push` again in a minute."
 _SCHEMA_MISMATCH = r"SchemaValidationFailed|SchemaEnforcementError"
 
 _MODULES = (
@@ -20,12 +19,16 @@ _MODULES = (
         r"Only actions can be defined in Node|use node",
     ),
     Repair(
-        r"InvalidModules", "End convex/http.ts with `export default http;`, the result of `httpRouter()`.", r"http\.js`"
+        r"InvalidModules",
+        "End convex/http.ts with `export default http;`, the result of `httpRouter()`.",
+        r"http\.js[^\n]*(?:default|Router)",
     ),
     Repair(
-        r"InvalidModules", "End convex/crons.ts with `export default crons;`, that of `cronJobs()`.", r"crons?\.js`"
+        r"InvalidModules",
+        "End convex/crons.ts with `export default crons;`, the result of `cronJobs()`.",
+        r"crons?\.js[^\n]*(?:default|is not a)",
     ),
-    Repair(r"InvalidModules|InvalidCron", "Correct the schedule that convex/crons.ts gives.", r"convex/crons\.ts"),
+    Repair(r"InvalidModules|InvalidCron", "Correct the schedule in convex/crons.ts.", r"convex/crons\.ts"),
     Repair(
         r"InvalidModules|No\w+DuringImport",
         "Move this into a handler: while modules load there is no database, network, randomness or clock.",
@@ -124,7 +127,7 @@ _DEPLOYMENT = (
         "Something else changed the deployment during the push. Call `push` again.",
     ),
     Repair(
-        r"ModulesTooLarge|http_413",
+        r"ModulesTooLarge|http_413|push_too_large",
         "Import less: drop large packages and data, or load data at run time from file storage.",
     ),
     Repair(
@@ -138,7 +141,7 @@ _DEPLOYMENT = (
         r"Bad\w*Key|\w*Token\w*|Unauth\w+|InvalidAdminKey|InvalidAuthHeader|SSORequired|http_401|not_signed_in",
         "The credential is not accepted any more. Only the person can give a new one.",
     ),
-    Repair(r"ClientVersionUnsupported", "Raise `convex` in package.json to the newest version."),
+    Repair(r"ClientVersionUnsupported|cli_deprecated", "Raise `convex` in package.json to the newest version."),
     Repair(
         r"BadJsonBody",
         "The deployment is older than the `convex` package: pin the version in package.json that fits it.",
@@ -152,11 +155,19 @@ _DEPLOYMENT = (
         "The deployment does not know this request: its address is wrong, or it is too old for the `convex` package.",
     ),
     Repair(
-        r"unreachable|http_(?:408|425|429|5\d\d)|InternalServerError|\w*Overloaded|RateLimited|TooManyConcurrent\w+"
-        r"|\w+Unavailable|Busy",
-        _AGAIN,
+        r"(?:convex_)?unreachable|no_answer|answer_cut_off|http_(?:408|425|429|5\d\d)|InternalServerError"
+        r"|\w*Overloaded|RateLimited|TooManyConcurrent\w+|\w+Unavailable|Busy",
+        "Nothing is wrong with the code. Call `push` again in a minute.",
     ),
 )
+
+_GATE = (
+    Repair(r"finish_unconfirmed", "Call `push` again: it does what is missing, and nothing where nothing is."),
+    Repair(r"deadline", "Call `push` again; if it runs out of time once more, push less at once."),
+    Repair(r"unexpected_answer", "Tell the operator: what answers at this address may be no Convex deployment."),
+    Repair(r"unexpected_request|gate_failed", "Tell the operator, and name this code."),
+)
+"""The gate's own codes."""
 
 _PROJECT = (
     Repair(r"package_json_missing|convex_not_a_dependency", "Write package.json with `convex` in `dependencies`."),
@@ -185,7 +196,10 @@ _PROJECT = (
 )
 
 _PROGRAMS = (
-    Repair(r"compiler_missing", "Add `typescript` to `devDependencies` in package.json."),
+    Repair(
+        r"compiler_missing",
+        "Add `typescript` to `devDependencies` in package.json; leave `typescriptCompiler` out of convex.json.",
+    ),
     Repair(r"compiler_ended", "Make the types simpler or the app smaller; if neither helps, tell the operator."),
     Repair(
         r"program_crashed",
@@ -213,6 +227,7 @@ REPAIRS: tuple[Repair, ...] = (
     *_SCHEMA,
     *_SETTINGS,
     *_DEPLOYMENT,
+    *_GATE,
     *_PROJECT,
     *_PROGRAMS,
 )

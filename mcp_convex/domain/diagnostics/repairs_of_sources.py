@@ -12,6 +12,11 @@ _PATH = "Write the file, or correct the path; upper and lower case count."
 
 _IMPORTS = (
     Repair(r"TS2307|TS2305|TS6053", _GENERATED, r"_generated"),
+    Repair(
+        r"TS2307|TS2882",
+        "Remove the import: functions can import only code and JSON.",
+        r"'\.[^']*\.(?!(?:[cm]?[jt]sx?|json)')[a-z]+'",
+    ),
     Repair(r"TS2307|TS2882", _PATH, r"'\.[^']*'"),
     Repair(
         r"TS2307|TS2882",

@@ -18,7 +18,7 @@ _MISSING = re.compile(r"Object is missing the required field `(?P<field>[^`]+)`"
 _EXTRA = re.compile(r"Object contains extra field `(?P<field>[^`]+)`")
 _LITERAL = re.compile(r"`(?P<value>[^`]{1,500})` does not match literal validator `(?P<validator>[^`]{1,500})`\.")
 _WRONG_TABLE = re.compile(r'Found ID "(?P<value>[^"]{1,200})" from .{0,300}?validator `(?P<validator>v\.id\([^`]+\))`')
-_DETAIL = re.compile(r"^(?P<name>Path|Value|Object|Validator): (?P<text>.*)$", re.MULTILINE)
+_DETAIL = re.compile(r"(?:^|(?<=`\.))(?P<name>Path|Value|Object|Validator): (?P<text>.*)$", re.MULTILINE)
 
 
 def from_schema_failure(error: str, table: str | None, component: str) -> tuple[FailureClass, tuple[Diagnostic, ...]]:
@@ -26,7 +26,7 @@ def from_schema_failure(error: str, table: str | None, component: str) -> tuple[
     return "data_mismatch", bounded([mismatch(error, table, component).diagnostic])
 
 
-def mismatch(error: str, table: str | None, component: str) -> Finding:
+def mismatch(error: str, table: str | None, component: str, code: str = CODE) -> Finding:
     """Return the finding for one failed validation."""
     error = error.strip()[:20_000]
     document = _DOCUMENT.search(error)
@@ -39,7 +39,7 @@ def mismatch(error: str, table: str | None, component: str) -> Finding:
         message = f"In component `{component}`: {message}"
     # A component's schema is not the app's to change.
     place = Place(None if component else "convex/schema.ts")
-    return Finding.of("data_mismatch", "convex", CODE, message, place)
+    return Finding.of("data_mismatch", "convex", code, message, place)
 
 
 def _reason(why: str) -> str:

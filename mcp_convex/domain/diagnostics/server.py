@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from mcp_convex.domain.diagnostics.findings import Finding, Place, bounded
 from mcp_convex.domain.diagnostics.schema import mismatch
 from mcp_convex.domain.pushes import Diagnostic, FailureClass
 
 _PREFIXES = re.compile(
-    r"\A(?:\s*(?:Hit an error while (?:pushing|evaluating your schema):"
+    r"\A(?:\s*(?:Hit an error while (?:pushing|evaluating your [^\n:]{1,200}):"
     r"|(?:Loading the pushed modules encountered the following\s+error|Could not analyze the given module):))+\s*"
 )
 _FRAME = re.compile(
@@ -22,20 +23,13 @@ _FRAME = re.compile(
 )
 _MODULE = re.compile(
     r"(?:Failed to analyze |defined in `|used in `|^)(?:convex/)?(?P<module>[\w./-]{1,200}?)\.js\b"
-    r"|(?<=`)convex/(?P<named>[\w./-]{1,200}?)\.js(?=`)"
+    r"|(?<=`)convex/(?P<named>[\w./-]{1,200}?)\.js(?=`)",
+    re.MULTILINE,
 )
+_MISSING = ("MissingEnvironmentVariables", "AuthConfigMissingEnvironmentVariable")
 _MISSING_ENV_VARS = re.compile(r"are not set: (?P<names>[\w, ]+)")
 _AUTH_ENV_VAR = re.compile(r"Environment variable (?P<name>\w+)")
 
-_BY_TEXT: tuple[tuple[str, FailureClass], ...] = (
-    (r"You do not have permission", "auth"),
-    (r"exceeded (?:the free plan|your spending) limits|exceeded a configured usage limit|usage limit", "quota"),
-    (r"(?:while this|this) deployment is (?:paused|suspended)|when the backend is not running", "quota"),
-    (r"no longer supported|is deprecated\b", "tooling"),
-    (r"Too many function files|exceeded the (?:un)?zipped maximum", "too_large"),
-    (r"changed during push|overwritten by another push", "conflict"),
-    (r"does not match the schema:", "data_mismatch"),
-)
 _BY_CODE: tuple[tuple[str, FailureClass], ...] = (
     (r"MissingEnvironmentVariables|AuthConfigMissingEnvironmentVariable|RequiredEnvironmentVariable", "env_missing"),
     (r"EnvVar\w*Limit\w*|EnvironmentVariable\w*Too\w+", "too_large"),
@@ -47,7 +41,10 @@ _BY_CODE: tuple[tuple[str, FailureClass], ...] = (
     (r"Bad\w*Key|\w*Token(?:Invalid|Expired)|TokenExpired|InvalidAdminKey|InvalidAuthHeader", "auth"),
     (r"Unauth\w+|Forbidden|OperationNotPermitted|SSORequired", "auth"),
     (r"ModulesTooLarge|\w+TooLarge|\w+TooLong", "too_large"),
-    (r"InternalServerError|\w*Overloaded|Busy|RateLimited|TooManyConcurrent\w+|\w+Unavailable", "transient"),
+    (
+        r"InternalServerError|\w*Overloaded|Busy|RateLimit\w*|TooMany(?:Requests|Concurrent\w+)|\w+Unavailable",
+        "transient",
+    ),
     (
         r"\w*Timeout\w*|ExpiredInQueue|\w+FullError|TooManyWrites|OptimisticConcurrency\w+|UpstreamConnectError",
         "transient",
@@ -67,18 +64,30 @@ _BY_STATUS: dict[int, FailureClass] = {
     425: "transient",
     429: "transient",
 }
-_FILES: tuple[tuple[str, str], ...] = (
-    (r"MissingSchemaExport\w*|InvalidSchema\w*|SchemaDefinition\w*|Invalid(?:Top|Index|Table)\w+", "convex/schema.ts"),
-    (
-        r"Index\w+|\w*Index\w*NotUnique|FieldsNotUnique\w+|EmptyIndex|Table\w+|DuplicateTable\w+|TooMany(?:Tables|Indexes)",
-        "convex/schema.ts",
-    ),
+_SERVER_ERROR = 500
+_BY_TEXT: tuple[tuple[str, FailureClass], ...] = (
+    (r"You do not have permission", "auth"),
+    (r"exceeded (?:the free plan|your spending) limits|exceeded a configured usage limit|usage limit", "quota"),
+    (r"(?:while this|this) deployment is (?:paused|suspended)|when the backend is not running", "quota"),
+    (r"no longer supported|is deprecated\b", "tooling"),
+    (r"exceeded the (?:un)?zipped maximum", "too_large"),
+    (r"changed during push|overwritten by another push", "conflict"),
+    (r"does not match the schema:", "data_mismatch"),
+)
+"""For codes that are not known. Never before the code: an app's own errors stand in the text, too."""
+
+_FILES = (
+    (r"evaluating your schema:", "convex/schema.ts"),
+    (r"evaluating your auth config:|auth\.config\.js|auth config file", "convex/auth.config.ts"),
+    (r"evaluating your component definition|convex\.config\.", "convex/convex.config.ts"),
+)
+"""Where an error lies that speaks of one of the files with a meaning."""
+
+_FILES_BY_CODE = (
+    (r"\w*Schema\w*|\w*Index\w*|Fields\w+|\w*Table\w*|TooManyTables|InvalidTop\w+", "convex/schema.ts"),
     (r"AuthConfig\w+|InvalidAuthConfig", "convex/auth.config.ts"),
     (r"InvalidCron\w*", "convex/crons.ts"),
-    (
-        r"MissingEnvironmentVariables|InvalidEnvVarDeclaration|InvalidConvexConfig|InvalidDefinition|TypecheckError",
-        "convex/convex.config.ts",
-    ),
+    (r"InvalidEnvVarDeclaration|InvalidConvexConfig|InvalidDefinition|TypecheckError", "convex/convex.config.ts"),
     (r"InvalidExternalModules", "package.json"),
     (r"InvalidNodeVersion", "convex.json"),
 )
@@ -96,15 +105,15 @@ def findings(code: str | None, message: str, status: int | None = None) -> Itera
     """Yield at least one finding, each of the same class."""
     message = message[:20_000]
     plain = _PREFIXES.sub("", message)
-    failure = _failure(code, message, status, pushed=plain != message)
+    failure = _failure(code, plain, status, pushed=plain != message)
     code = code or (f"http_{status}" if status else "unknown_answer")
     if failure == "data_mismatch":
-        yield mismatch(plain, None, "")
-    elif failure == "env_missing" and (missing := _missing_env_vars(plain)):
+        yield mismatch(plain, None, "", code)
+    elif code in _MISSING and (missing := _missing_env_vars(plain)):
         for name in missing:
             yield missing_env_var(code, name)
     else:
-        yield Finding.of(failure, "convex", code, _without_frames(plain), _place(code, plain))
+        yield Finding.of(failure, "convex", code, _without_frames(plain), _place(code, message))
 
 
 def missing_env_var(code: str, name: str) -> Finding:
@@ -117,17 +126,18 @@ def missing_env_var(code: str, name: str) -> Finding:
     return Finding.of("env_missing", "convex", code, message, Place(file))
 
 
-def _failure(code: str | None, message: str, status: int | None, *, pushed: bool) -> FailureClass:
-    for pattern, failure in _BY_TEXT:
-        if re.search(pattern, message):
-            return failure
+def _failure(code: str | None, plain: str, status: int | None, *, pushed: bool) -> FailureClass:
+    if plain.startswith("Too many function files"):
+        return "too_large"
+    by_status = _BY_STATUS.get(status or 0) or ("transient" if (status or 0) >= _SERVER_ERROR else None)
     for pattern, failure in _BY_CODE:
         if code and re.fullmatch(pattern, code):
+            return by_status or failure if failure == "source" else failure
+    for pattern, failure in _BY_TEXT:
+        if re.search(pattern, plain):
             return failure
-    if status is not None and status >= 500:  # noqa: PLR2004  # HTTP
-        return "transient"
     # A rule that is not listed above, yet speaks of what was pushed, speaks of the code.
-    return _BY_STATUS.get(status or 0, "source" if pushed else "tooling")
+    return by_status or ("source" if pushed else "tooling")
 
 
 def _missing_env_vars(message: str) -> list[str]:
@@ -140,12 +150,14 @@ def _missing_env_vars(message: str) -> list[str]:
 def _place(code: str, message: str) -> Place:
     """Return the first line of the app's own code in the stack, else the module or file that the error speaks of."""
     for frame in _FRAME.finditer(message):
-        if "node_modules/" not in frame["file"]:
+        if not frame["file"].startswith("node:") and "node_modules/" not in frame["file"]:
             return Place(frame["file"], int(frame["line"]), int(frame["column"]))
     if module := _MODULE.search(message):
         # The deployment knows modules by their bundled name.
         return Place(f"convex/{module['module'] or module['named']}.ts")
-    return Place(next((file for pattern, file in _FILES if re.fullmatch(pattern, code)), None))
+    by_text = (file for pattern, file in _FILES if re.search(pattern, message))
+    by_code = (file for pattern, file in _FILES_BY_CODE if re.fullmatch(pattern, code))
+    return Place(next(chain(by_text, by_code), None))
 
 
 def _without_frames(message: str) -> str:
