@@ -157,7 +157,11 @@ class Engines:
                 writable=[durable.make_folder(self._folder / "data")],
                 pass_fds=[theirs.fileno()],
             )
-            process = await self._launcher.start(launch, _ignore_output)
+            try:
+                process = await self._launcher.start(launch, _ignore_output)
+            except BaseException:
+                ours.close()
+                raise
         reader, writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
         engine = Engine(reader, writer, process)
         self._tasks.start_soon(engine.listen, self._on_event)
