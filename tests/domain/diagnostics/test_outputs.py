@@ -14,7 +14,7 @@ from tests.domain.diagnostics.readings import HERE, OUTPUTS, ROOT, output, writt
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_an_output_is_read_as_it_was(name):
     """A reading that changed is accepted with `pytest --inline-snapshot=fix`."""
-    assert external_file(HERE / "readings" / f"{name}.txt") == written(output(name))
+    assert external_file(HERE / "expected" / f"{name}.txt") == written(output(name))
 
 
 @pytest.mark.parametrize(
