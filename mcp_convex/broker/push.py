@@ -67,6 +67,7 @@ class PushSession(Session):
         self._tuning = tuning
         self._asked_hashes: Call | None = None
         self._before: Hashes | None = None
+        self._forecast: SchemaForecast | None = None
         self._start: _Started | None = None
         self._schema_fits = False
         self._steps: Mapping[Step, Callable[[Call], Awaitable[Answer]]] = {
@@ -99,6 +100,7 @@ class PushSession(Session):
         reply = await self._upstream.ask(call.step, self._keyed(call), cli=call.cli)
         if isinstance(reply, Lost) or reply.status != 200:  # noqa: PLR2004 - HTTP
             return said(404, "NotFound", "The deployment did not evaluate the schema.")
+        self._forecast = _forecast(reply)
         return self._passed(reply)
 
     async def _start_push(self, call: Call) -> Answer:
@@ -185,10 +187,8 @@ class PushSession(Session):
         """Return the indexes that the push would build on large tables, where the deployment can tell."""
         if self._terms.consented:
             return ()
-        reply = await self._upstream.ask(EVALUATE_SCHEMA, body)
-        if isinstance(reply, Lost) or not _fits(reply, SchemaForecast):
-            return ()
-        return large_backfills(started.schema_change.index_diffs or {}, SchemaForecast.model_validate_json(reply.body))
+        forecast = self._forecast or _forecast(await self._upstream.ask(EVALUATE_SCHEMA, body))
+        return large_backfills(started.schema_change.index_diffs or {}, forecast) if forecast else ()
 
     def _ask_consent(self, start: _Started) -> None:
         """
@@ -256,6 +256,12 @@ class PushSession(Session):
 
     def _passed(self, reply: Reply) -> Answer:
         return Answer(reply.status, self._upstream.masks.hide(reply.body), reply.headers)
+
+
+def _forecast(reply: Reply | Lost) -> SchemaForecast | None:
+    if isinstance(reply, Lost) or not _fits(reply, SchemaForecast):
+        return None
+    return SchemaForecast.model_validate_json(reply.body)
 
 
 def _fits(reply: Reply, shape: type[Wire]) -> bool:

@@ -291,7 +291,9 @@ class FakeDeployment:
 async def fake_deployment():
     """Serve a deployment in this event loop for as long as the block lasts."""
     deployment = FakeDeployment()
-    sock = socket.create_server(("127.0.0.1", 0))
+    # asyncio turns Nagle's algorithm off (40 ms an answer) only where the socket names its protocol.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         deployment.app(), lifespan="off", log_config=None, log_level="critical", timeout_graceful_shutdown=1
     )
