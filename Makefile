@@ -25,4 +25,4 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 bench: $(READY)
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python -m benchmarks.run

@@ -6,7 +6,7 @@ import logging
 
 from mcp_convex.domain.secrets import redact
 
-_TALKATIVE = ("httpx2", "httpcore2", "mcp", "uvicorn", "websockets", "alembic", "sqlalchemy", "aiosqlite", "asyncio")
+_TALKATIVE = ("httpx2", "httpcore2", "mcp", "websockets", "alembic", "sqlalchemy", "aiosqlite", "asyncio")
 """Libraries that log URLs, payloads or tracebacks: each of those may hold what the log must not."""
 
 
@@ -17,6 +17,8 @@ def set_up(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[shown], force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # An answer cut short by the end of the server is no error, and uvicorn knows no finer way to say so.
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
 
 
 class _RedactingFormatter(logging.Formatter):

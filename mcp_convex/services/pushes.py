@@ -66,6 +66,8 @@ class _Run:
 
     verdict: GateVerdict
     ended: Ended
+    root: str
+    """The project's folder as the CLI saw it."""
     duration_s: float
 
 
@@ -159,7 +161,7 @@ class PushService:
             async with self._ports.gate.open(terms, stages.reached) as session:
                 ended = await sandbox.exec(self._command(session), on_output=lambda _: None, until=session.settled)
                 verdict = session.verdict()
-        return _Run(verdict=verdict, ended=ended, duration_s=time.monotonic() - started)
+        return _Run(verdict=verdict, ended=ended, root=str(sandbox.seen_at()), duration_s=time.monotonic() - started)
 
     def _command(self, session: GateSession) -> Command:
         flags = ("--typecheck", "enable", "--tail-logs", "disable")
@@ -237,7 +239,7 @@ def _findings(purpose: Purpose, run: _Run) -> tuple[FailureClass | None, tuple[D
         return verdict.failure, verdict.diagnostics
     if verdict.live if purpose == "push" else verdict.stopped:
         return None, verdict.diagnostics
-    failure, diagnostics = parse_output(run.ended.output)
+    failure, diagnostics = parse_output(run.ended.output, run.root)
     if failure is None:
         failure = "timeout" if run.ended.timed_out else "tooling"
     return failure, (*verdict.diagnostics, *diagnostics)

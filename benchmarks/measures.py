@@ -1,0 +1,148 @@
+"""The two sides of each figure, each a coroutine function that returns the seconds it took."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
+from pathlib import Path
+
+import psutil
+
+from benchmarks.projects import Bench
+
+Measure = Callable[[], Awaitable[float]]
+
+_FILES = 100
+_INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "bench", "version": "1"},
+    },
+}
+_FLAGS = ("--typecheck", "enable", "--tail-logs", "disable")
+
+
+def pushes(bench: Bench) -> tuple[Measure, Measure, Measure]:
+    """Return a push through the server, by the same CLI directly, and by `npx` in the vanilla project."""
+    rounds = count()
+    ours = bench.settings.workspace
+    at = ("--url", bench.reach.target.url, "--admin-key", bench.reach.credential.get_secret_value())
+    bundle = str(ours / "node_modules" / "convex" / "dist" / "cli.bundle.cjs")
+
+    async def through_the_server() -> float:
+        _change(ours, next(rounds))
+        started = time.monotonic()
+        result = await bench.client.call_tool("push", {})
+        assert result.structured_content["outcome"] == "pushed", result.content
+        return time.monotonic() - started
+
+    async def by_the_same_cli() -> float:
+        _change(ours, next(rounds))
+        return await _run(["node", bundle, "dev", "--once", *at, *_FLAGS], ours)
+
+    async def by_npx() -> float:
+        _change(bench.vanilla, next(rounds))
+        return await _run(["npx", "convex", "dev", "--once", *at], bench.vanilla)
+
+    return through_the_server, by_the_same_cli, by_npx
+
+
+def _change(project: Path, number: int) -> None:
+    """Make the push carry something new, as one that somebody waits for does."""
+    path = project / "convex" / "people.ts"
+    text = path.read_text().partition("\n// round")[0].rstrip()
+    path.write_text(f"{text}\n// round\nexport const round = {number};\n")
+
+
+async def _run(command: Sequence[str], cwd: Path) -> float:
+    started = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=cwd,
+        env=os.environ | {"CI": "1"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert b"functions ready" in said, said
+    return time.monotonic() - started
+
+
+def starts(bench: Bench) -> tuple[Measure, Measure]:
+    """Return the time from spawning to the first answer, of this server and of Convex's own."""
+    script = str(Path(sys.executable).with_name("mcp-convex"))
+    theirs = str(bench.vanilla / "node_modules" / "convex" / "bin" / "main.js")
+    flags = ["--workspace", str(bench.settings.workspace), "--data-dir", str(bench.settings.data_dir)]
+    return _start([script, *flags], bench.vanilla), _start(["node", theirs, "mcp", "start"], bench.vanilla)
+
+
+def _start(command: Sequence[str], cwd: Path) -> Measure:
+    async def measure() -> float:
+        started = time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=cwd,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(_INITIALIZE).encode() + b"\n")
+        answer = json.loads(await process.stdout.readline())
+        took = time.monotonic() - started
+        assert "result" in answer, answer
+        process.kill()
+        await process.communicate()
+        return took
+
+    return measure
+
+
+def files_written(bench: Bench) -> tuple[Measure, Measure]:
+    """Return writing a hundred files through the tool, and plainly."""
+    rounds = count()
+
+    async def through_the_tool() -> float:
+        texts = _texts(next(rounds))
+        changes = [{"path": f"src/tool/{name}", "content": text} for name, text in texts.items()]
+        started = time.monotonic()
+        result = await bench.client.call_tool("write_files", {"changes": changes})
+        assert not result.is_error, result.content
+        return time.monotonic() - started
+
+    async def plainly() -> float:
+        texts = _texts(next(rounds))
+        folder = bench.folder / "plain"
+        started = time.monotonic()
+        folder.mkdir(exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text)
+        return time.monotonic() - started
+
+    return through_the_tool, plainly
+
+
+def _texts(number: int) -> dict[str, str]:
+    return {f"part{index}.ts": f"export const value = {number};\n" * 40 for index in range(_FILES)}
+
+
+async def memory(bench: Bench) -> tuple[float, float]:
+    """Return this process's resident memory in MB after 5 and after 50 pushes."""
+    push = pushes(bench)[0]
+    taken = []
+    for rounds in (5, 45):
+        for _ in range(rounds):
+            await push()
+        taken.append(psutil.Process().memory_info().rss / 1e6)
+    return taken[0], taken[1]

@@ -1,0 +1,104 @@
+"""
+Measures the server against what it stands beside, side by side in one run, and prints ratios.
+
+Both sides of a figure take turns, so that a slow moment of the machine strikes both; each is
+the median of its rounds. The last line is the same as JSON. The exit code says whether all hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measures import files_written, memory, pushes, starts
+from benchmarks.projects import Bench, opened
+from mcp_convex import logs
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What was measured, and what it may be at most."""
+
+    name: str
+    ours: float
+    theirs: float
+    figure: float
+    limit: float
+    unit: str
+
+    @property
+    def holds(self) -> bool:
+        return self.figure <= self.limit
+
+
+Measure = Callable[[], Awaitable[float]]
+
+
+async def side_by_side(*measures: Measure, rounds: int) -> list[float]:
+    """Return each measure's median, in seconds, after one round that does not count."""
+    taken: list[list[float]] = [[] for _ in measures]
+    for count in range(rounds + 1):
+        for measure, times in zip(measures, taken, strict=True):
+            spent = await measure()
+            if count:
+                times.append(spent)
+    return [statistics.median(times) for times in taken]
+
+
+async def figures(bench: Bench) -> list[Figure]:
+    """Measure everything that has a limit."""
+    ours, bare, plain = await side_by_side(*pushes(bench), rounds=9)
+    start, their_start = await side_by_side(*starts(bench), rounds=15)
+    written, written_plainly = await side_by_side(*files_written(bench), rounds=9)
+    early, late = await memory(bench)
+    return [
+        Figure("push : npx convex dev --once, TypeScript 5.9", ours, plain, ours / plain, 0.48, "ratio"),
+        Figure("push : the same CLI with our flags, no gate", ours, bare, ours / bare, 1.10, "ratio"),
+        Figure("spawn to first answer : convex mcp start", start, their_start, start / their_start, 1.15, "ratio"),
+        Figure(
+            "write_files of 100 : writing them plainly",
+            written,
+            written_plainly,
+            written - written_plainly,
+            0.05,
+            "s more",
+        ),
+        Figure("memory after 50 pushes : after 5", late, early, late / early, 1.10, "ratio"),
+    ]
+
+
+def show(found: list[Figure]) -> None:
+    """Print the figures as a table, then as one line of JSON."""
+    table = Table("figure", "ours", "theirs", "result", "limit", "")
+    for figure in found:
+        shown = (
+            f"{figure.ours:.4g}",
+            f"{figure.theirs:.4g}",
+            f"{figure.figure:.3f} {figure.unit}",
+            f"{figure.limit:.2f}",
+        )
+        table.add_row(figure.name, *shown, "holds" if figure.holds else "too much")
+    Console(width=120).print(table)
+    print(json.dumps([asdict(figure) | {"holds": figure.holds} for figure in found]))
+
+
+async def main() -> int:
+    logs.set_up("warning")
+    with tempfile.TemporaryDirectory(prefix="mcp-convex-bench-", ignore_cleanup_errors=True) as folder:
+        async with opened(Path(folder)) as bench:
+            found = await figures(bench)
+    show(found)
+    return int(not all(figure.holds for figure in found))
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
