@@ -1,9 +1,10 @@
-"""A small client of the engine's protocol: starts the real process and speaks with it over file descriptor 3."""
+"""A small client of the engine's protocol: starts the real process and speaks with it over a socket pair."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
 from collections.abc import AsyncIterator
@@ -101,6 +102,9 @@ class EngineClient:
                 async with self._news:
                     self.events.append(message)
                     self._news.notify_all()
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError("The engine has ended."))
 
 
 @asynccontextmanager
@@ -109,9 +113,15 @@ async def running_engine(folder: Path) -> AsyncIterator[EngineClient]:
     ours, theirs = socket.socketpair()
     with theirs:
         process = await create_subprocess_exec(
-            "sh", "-c", f'exec 3<&{theirs.fileno()} {theirs.fileno()}<&-; exec node "$0"', str(ENGINE),
-            cwd=folder, pass_fds=[theirs.fileno()], stdin=DEVNULL, stdout=DEVNULL, env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
-        )  # fmt: skip
+            "node",
+            str(ENGINE),
+            str(theirs.fileno()),
+            cwd=folder,
+            pass_fds=[theirs.fileno()],
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            env={"PATH": os.environ["PATH"]},
+        )
     reader, writer = await asyncio.open_connection(sock=ours, limit=2**26)
     client = EngineClient(process, reader, writer)
     try:

@@ -1,15 +1,18 @@
-"""Real Convex projects for tests: the npm packages of `sandbox_template`, installed once a machine, and the real CLI's bundles."""
+"""Real Convex projects for tests: the packages of `sandbox_template`, installed once a machine, and the CLI's bundles."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "sandbox_template"
@@ -17,6 +20,15 @@ CACHE = Path.home() / ".cache" / "mcp-convex-tests"
 PACKAGE_FILES = ("package.json", "package-lock.json")
 INSTALL_TIMEOUT_S = 600
 BUNDLE_TIMEOUT_S = 120
+
+MakeProject = Callable[[Mapping[str, str]], Path]
+"""Makes a project of the sources given, such as `{"convex/messages.ts": "…"}`, and returns its folder."""
+
+
+@pytest.fixture(scope="session")
+def convex_project(tmp_path_factory: pytest.TempPathFactory) -> MakeProject:
+    """Make real projects, with the real CLI and the convex package in `node_modules`."""
+    return lambda sources: make_project(tmp_path_factory.mktemp("project") / "app", sources)
 
 
 def installed_packages() -> Path:
@@ -67,7 +79,7 @@ def bundle(project: Path) -> dict[str, Any]:
         "disable",
     ]
     command += ["--url", "http://127.0.0.1:1", "--admin-key", "none"]
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(project), "CI": "1"}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(project), "CI": "1"}
     done = subprocess.run(  # noqa: S603
         command, cwd=project, env=environment, check=False, capture_output=True, text=True, timeout=BUNDLE_TIMEOUT_S
     )

@@ -1,4 +1,4 @@
-// The entry: speaks the protocol of README.md over file descriptor 3 (or the one that its argument names), and ends when it closes.
+// The entry: speaks the protocol of README.md over the file descriptor that it was given, and ends when that closes.
 
 import { Socket } from "node:net";
 
