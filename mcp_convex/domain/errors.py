@@ -10,6 +10,7 @@ Every failure this server reports on purpose:
     + StaleBase                     stale_base
     + TooLarge                      too_large
   x AccessError                   a person or the operator has to act first
+    + NotConnected                  not_connected
     + CredentialRejected            credential_rejected
     + ActionNotAllowed              action_not_allowed
     + BlockedByPolicy               blocked_by_policy
@@ -20,6 +21,8 @@ Every failure this server reports on purpose:
   x FunctionFailed                the app's own code threw
     + FunctionThrew                 function_threw
   x UpstreamError                 Convex did not answer as it should
+    + QuotaReached                  quota_reached
+    + SsoRequired                   sso_required
     + ConvexUnreachable             convex_unreachable
     + OutcomeUnknown                outcome_unknown
     + RateLimited                   rate_limited
@@ -106,6 +109,12 @@ class AccessError(ConvexMcpError):
     retry: ClassVar[Retry] = "after_person"
 
 
+class NotConnected(AccessError):
+    """The call needs a connection to Convex that this principal does not have."""
+
+    code = "not_connected"
+
+
 class CredentialRejected(AccessError):
     """The deployment answered 401: the stored credential is wrong, expired or revoked."""
 
@@ -161,6 +170,20 @@ class FunctionThrew(FunctionFailed):
 
 class UpstreamError(ConvexMcpError):
     """Convex could not be reached, or did not answer as its API says."""
+
+
+class QuotaReached(UpstreamError):
+    """The team has as many projects or deployments as its plan allows."""
+
+    code = "quota_reached"
+    retry: ClassVar[Retry] = "after_person"
+
+
+class SsoRequired(UpstreamError):
+    """The team wants its members to sign in by single sign-on first."""
+
+    code = "sso_required"
+    retry: ClassVar[Retry] = "after_person"
 
 
 class ConvexUnreachable(UpstreamError):

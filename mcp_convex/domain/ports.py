@@ -6,12 +6,27 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from mcp_convex.domain.connections import (
+    Connection,
+    ConnectionId,
+    Deployment,
+    OAuthFlow,
+    PendingPage,
+    Project,
+    ProjectId,
+    ProvisioningRun,
+    Scope,
+    Team,
+    TeamId,
+)
 from mcp_convex.domain.models import (
     Arguments,
     ConvexFunction,
     DeploymentInfo,
+    DeploymentType,
     FileEntry,
     FilePath,
     FunctionResult,
@@ -24,7 +39,7 @@ from mcp_convex.domain.models import (
     WorkspaceId,
 )
 from mcp_convex.domain.pushes import GateVerdict, Purpose, PushRecord, Stage
-from mcp_convex.domain.secrets import AdminKeyValue, PlaceholderValue
+from mcp_convex.domain.secrets import AccessTokenValue, AdminKeyValue, PlaceholderValue, VerifierValue
 
 OnOutput = Callable[[str], None]
 """Called with each piece of a process's output, decoded, as it arrives."""
@@ -339,8 +354,10 @@ class TargetStore(ABC):
         """Return the workspace's target, or None where it was never linked (the embedded one serves then)."""
 
     @abstractmethod
-    async def put(self, principal: PrincipalId, workspace: WorkspaceId, reach: Reach) -> None:
-        """Link the workspace, replacing what was there."""
+    async def put(
+        self, principal: PrincipalId, workspace: WorkspaceId, reach: Reach, *, connection: ConnectionId | None = None
+    ) -> None:
+        """Link the workspace, replacing what was there; through *connection*, or by a key of the person's own."""
 
     @abstractmethod
     async def delete(self, principal: PrincipalId, workspace: WorkspaceId) -> bool:
@@ -379,3 +396,167 @@ class PushStore(ABC):
     @abstractmethod
     def latest(self, principal: PrincipalId, workspace: WorkspaceId) -> AsyncIterator[PushRecord]:
         """Yield the workspace's pushes, newest first."""
+
+
+# --- connecting and provisioning ---------------------------------------------------------------------------------
+
+
+class OAuthApi(ABC):
+    """Convex's OAuth endpoints, for the operator's application."""
+
+    @abstractmethod
+    def authorize_url(self, *, scope: Scope, redirect_uri: str, state: str, challenge: str) -> str:
+        """Return where the browser goes for consent at Convex; *challenge* is the S256 PKCE challenge."""
+
+    @abstractmethod
+    async def exchange(self, code: str, *, redirect_uri: str, verifier: VerifierValue) -> AccessTokenValue:
+        """
+        Return the token for a code.
+
+        Raises:
+            CredentialRejected: The code is expired or used, or the application is not accepted.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class NewDeployment:
+    """A deployment to create in a project."""
+
+    type: DeploymentType
+    reference: str
+    expires_at: datetime | None = None
+
+
+class ManagementApi(ABC):
+    """
+    Convex's management API, with one connection's token.
+
+    Every method raises what `DeploymentApi` raises, and `QuotaReached`, `SsoRequired`
+    where Convex refuses by those names.
+    """
+
+    @abstractmethod
+    async def details(self, token: AccessTokenValue) -> tuple[Team, Project | None]:
+        """Return the team, and for a project grant the project, that *token* opens."""
+
+    @abstractmethod
+    async def list_projects(self, token: AccessTokenValue, team: TeamId) -> tuple[Project, ...]:
+        """Return the team's projects, sorted by name."""
+
+    @abstractmethod
+    async def create_project(self, token: AccessTokenValue, team: TeamId, name: str) -> Project:
+        """Create a project without a deployment. Not idempotent: after a lost answer, look for it by name."""
+
+    @abstractmethod
+    async def list_deployments(self, token: AccessTokenValue, project: ProjectId) -> tuple[Deployment, ...]:
+        """Return the project's deployments."""
+
+    @abstractmethod
+    async def create_deployment(self, token: AccessTokenValue, project: ProjectId, new: NewDeployment) -> Deployment:
+        """Create a deployment. Not idempotent: after a lost answer, look for its reference."""
+
+    @abstractmethod
+    async def create_deploy_key(self, token: AccessTokenValue, deployment: Deployment, name: str) -> AdminKeyValue:
+        """Return a key for *deployment*. Under OAuth it is the token itself, re-prefixed: as wide as the grant."""
+
+    @abstractmethod
+    async def revoke(self, token: AccessTokenValue) -> bool:
+        """Revoke *token* where Convex has a way to; say whether it did."""
+
+
+class Pages(ABC):
+    """The pages on which a person consents or types a secret. How a page knows its person is its own affair."""
+
+    @abstractmethod
+    async def link(self, page: PendingPage) -> str:
+        """
+        Return the URL of *page*, serving it from now on.
+
+        Raises:
+            PortInUse: The port that pages are served on is taken.
+        """
+
+    @property
+    @abstractmethod
+    def callback_url(self) -> str:
+        """The redirect URI that is registered with the operator's OAuth application."""
+
+
+class ConnectionStore(ABC):
+    """Connections and their tokens, encrypted; each is read by (principal, id) only."""
+
+    @abstractmethod
+    async def put(self, principal: PrincipalId, connection: Connection) -> None:
+        """Add *connection*, or replace the one with its id."""
+
+    @abstractmethod
+    async def list(self, principal: PrincipalId) -> tuple[Connection, ...]:
+        """Return the principal's connections, newest first."""
+
+    @abstractmethod
+    async def put_token(self, principal: PrincipalId, connection: Connection, token: AccessTokenValue) -> None:
+        """Add or replace *connection* together with its token, in one transaction."""
+
+    @abstractmethod
+    async def token(self, principal: PrincipalId, connection: ConnectionId) -> AccessTokenValue:
+        """
+        Return a connection's token.
+
+        Raises:
+            NotConnected: There is none.
+        """
+
+    @abstractmethod
+    async def delete(self, principal: PrincipalId, connection: ConnectionId) -> tuple[WorkspaceId, ...]:
+        """Delete the connection, its token, its flows and the targets that came through it; return their workspaces."""
+
+
+class PageStore(ABC):
+    """Pages that wait, and OAuth flows under way. A handle is single use: whoever takes it first has it."""
+
+    @abstractmethod
+    async def add(self, principal: PrincipalId, page: PendingPage) -> None:
+        """Keep *page*; expired ones go."""
+
+    @abstractmethod
+    async def find(self, handle: str) -> tuple[PrincipalId, PendingPage]:
+        """
+        Return the page and whose it is, without using it up.
+
+        Raises:
+            NotFound: It does not exist, is used, or has expired.
+        """
+
+    @abstractmethod
+    async def take(self, handle: str) -> tuple[PrincipalId, PendingPage]:
+        """
+        Use the page up and return it.
+
+        Raises:
+            NotFound: It does not exist, is used, or has expired.
+        """
+
+    @abstractmethod
+    async def add_flow(self, principal: PrincipalId, flow: OAuthFlow, verifier: VerifierValue) -> None:
+        """Keep *flow*; expired ones go."""
+
+    @abstractmethod
+    async def take_flow(self, state: str) -> tuple[PrincipalId, OAuthFlow, VerifierValue]:
+        """
+        Use the flow up and return it.
+
+        Raises:
+            NotFound: It does not exist, is used, or has expired.
+        """
+
+
+class ProvisioningStore(ABC):
+    """Runs of the provisioning, one open at most for a workspace and a project name."""
+
+    @abstractmethod
+    async def put(self, principal: PrincipalId, run: ProvisioningRun) -> None:
+        """Record *run* as it is now."""
+
+    @abstractmethod
+    async def open_run(self, principal: PrincipalId, workspace: WorkspaceId, name: str) -> ProvisioningRun | None:
+        """Return the run for *name* that has not reached its end, if there is one."""

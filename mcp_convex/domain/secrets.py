@@ -14,6 +14,12 @@ from pydantic import SecretStr
 AdminKeyValue = NewType("AdminKeyValue", SecretStr)
 """A deployment's credential on the wire: an admin key (`name|hex`), a deploy key or a re-prefixed OAuth token."""
 
+AccessTokenValue = NewType("AccessTokenValue", SecretStr)
+"""What a connection holds: an OAuth token (`team:slug|…`, `project:team:slug|…`), a team token or the CLI's login."""
+
+VerifierValue = NewType("VerifierValue", SecretStr)
+"""The PKCE code verifier of one OAuth flow."""
+
 PlaceholderValue = NewType("PlaceholderValue", SecretStr)
 """The key that a sandboxed CLI is given: valid at the gate only, for one push only."""
 
