@@ -15,6 +15,7 @@ from mcp_convex.domain.errors import EngineFailed
 from mcp_convex.embedded.access import Access, Caller
 from mcp_convex.embedded.bodies import read_json
 from mcp_convex.embedded.deployment import Deployment
+from mcp_convex.embedded.engine import EngineRefused
 from mcp_convex.embedded.refusals import bad_request, forbidden
 from mcp_convex.embedded.system import SystemQueries
 from mcp_convex.embedded.wire import encoded_ts, fields, items, plain
@@ -50,10 +51,10 @@ class Functions:
         """
         if not caller.admin and (call.component or call.path.startswith("_system/")):
             raise forbidden()
-        if call.path.startswith("_system/"):
-            return await self._system.run(call.path, _only(call.args), call.component)
         request_id = secrets.token_hex(8)
         try:
+            if call.path.startswith("_system/"):
+                return await self._system.run(call.path, _only(call.args), call.component)
             outcome: dict[str, Any] = await self._deployment.call(
                 "run",
                 deadline_s=_TRANSACTION_S if call.kind in ("query", "mutation") else self._patience(call),
@@ -65,7 +66,7 @@ class Functions:
                 internal=caller.admin,
                 call={"requestId": request_id, "caller": call.via},
             )
-        except EngineFailed as exc:
+        except (EngineFailed, EngineRefused) as exc:
             outcome = {"error": exc.message, "logLines": []}
         if "error" in outcome:
             outcome["error"] = f"[Request ID: {request_id}] Server Error\n{outcome['error']}"
@@ -115,8 +116,7 @@ class CallRoutes:
         return await self._answer("action", request)
 
     async def function(self, request: Request) -> Response:
-        """Run a function of any kind, for admins, who may name a component."""
-        self._access.check_admin(request)
+        """Run a function of any kind; admins may name a component."""
         return await self._answer("any", request)
 
     async def query_ts(self, _: Request) -> Response:

@@ -24,7 +24,7 @@ from mcp_convex.embedded.push import Push, PushFolder
 from mcp_convex.embedded.refusals import Refusal, bad_request
 from mcp_convex.embedded.signals import Signal
 
-_LOAD_S = 60.0
+_LOAD_S = 20.0
 _OPEN_S = 60.0
 _READ_S = 30.0
 _QUIESCE_S = 5.0
@@ -116,24 +116,25 @@ class Deployment:
         with suppress(ConvexMcpError):
             await self._engines.warm_up()
 
-    async def prepare(self, push: Push) -> Push:
+    async def prepare(self, body: dict[str, Any]) -> Push:
         """
-        Load *push* in an engine of its own, and return it with what the engine found in it.
+        Load what a `start_push` request brings in an engine of its own, and return what the engine found in it.
 
         Raises:
-            Refusal: Its code cannot be analysed. What is live is untouched.
+            Refusal: The code cannot be analysed. What is live is untouched.
         """
         async with self._pushing:
+            push = await to_thread.run_sync(Push.sent, body, self.modules)
             if self._candidate and self._candidate.serves(push, self.env.values):
                 return self._candidate.push
             await self._drop_candidate()
             await to_thread.run_sync(self._code.write, push, self.modules)
             try:
                 self._candidate = await self._load(push)
-            except EngineRefused as exc:
+            except (EngineRefused, EngineFailed) as exc:
                 self._code.remove(push)
                 self._tasks.start_soon(self.warm_up)
-                raise bad_request(exc.code, exc.message) from exc
+                raise bad_request(*_analysis_failure(exc)) from exc
             self._remember(self._candidate.push)
             return self._candidate.push
 
@@ -177,8 +178,9 @@ class Deployment:
             if refusal := missing(push.missing_env, self.env.values):
                 raise refusal
             candidate = await self._candidate_for(push)
-            async with self._switching:
-                await self._take_over(candidate)
+            with anyio.CancelScope(shield=True):
+                async with self._switching:
+                    await self._take_over(candidate)
             self._candidate = None
             self._pending.pop(push.id, None)
             await to_thread.run_sync(self._tidy)
@@ -266,8 +268,7 @@ class Deployment:
         return await self._load(push)
 
     async def _take_over(self, candidate: _Candidate) -> None:
-        old = self._engine if self._engine and not self._engine.ended else await self._revive()
-        await old.call("quiesce", deadlineMs=int(_QUIESCE_S * 1000), deadline_s=2 * _QUIESCE_S)
+        old = await self._quiet()
         try:
             verdict = await old.call("check", schemas=candidate.push.schemas, deadline_s=_OPEN_S)
             if not verdict["ok"]:
@@ -278,9 +279,20 @@ class Deployment:
             await self._step_back(old, candidate)
             raise
         self._engine, self.live = candidate.engine, candidate.push
-        await old.kill()
+        self._tasks.start_soon(old.kill)
         self.commits.commit(int(opened["ts"]), [])
         self._changed()
+
+    async def _quiet(self) -> Engine:
+        """Return the live engine once it has written everything out and takes no more work."""
+        quiesce = {"deadlineMs": int(_QUIESCE_S * 1000)}
+        if self._engine and not self._engine.ended:
+            with suppress(EngineFailed):
+                await self._engine.call("quiesce", **quiesce, deadline_s=2 * _QUIESCE_S)
+                return self._engine
+        engine = await self._revive()
+        await engine.call("quiesce", **quiesce, deadline_s=2 * _QUIESCE_S)
+        return engine
 
     async def _step_back(self, old: Engine, candidate: _Candidate) -> None:
         await candidate.engine.kill()
@@ -318,3 +330,10 @@ class Deployment:
                 self.commits.commit(int(event["ts"]), event["tables"])
             case _:
                 pass
+
+
+def _analysis_failure(exc: EngineRefused | EngineFailed) -> tuple[str, str]:
+    """Return the code and text for a push whose analysis ended by *exc*: its engine may have died of it."""
+    if isinstance(exc, EngineRefused):
+        return exc.code, exc.message
+    return "InvalidModules", f"Hit an error while pushing:\nLoading the pushed modules failed: {exc.message}"

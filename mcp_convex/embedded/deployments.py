@@ -36,7 +36,7 @@ class LocalEmbeddedDeployments(EmbeddedDeployments):
     """
 
     def __init__(self, data_dir: Path, launcher: Launcher, *, admin_key: AdminKeyValue | None = None) -> None:
-        self._data_dir = data_dir
+        self._data_dir = data_dir.absolute()
         self._launcher = launcher
         self._admin_key = admin_key
         self._starting = anyio.Lock()

@@ -51,10 +51,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         return None
     except ValueError as exc:
-        raise StoreCorrupt(
-            f"The embedded deployment's file `{path}` cannot be read.",
-            next_step="Move the file away; what it said is lost, the other files of the deployment are not.",
-        ) from exc
+        raise unreadable(path) from exc
 
 
 def make_folder(path: Path) -> Path:
@@ -69,6 +66,14 @@ def make_folder(path: Path) -> Path:
     except OSError as exc:
         raise unusable(path, exc) from exc
     return path
+
+
+def unreadable(path: Path) -> StoreCorrupt:
+    """Return the error for a file that does not say what it should."""
+    return StoreCorrupt(
+        f"The embedded deployment's file `{path}` cannot be read.",
+        next_step="Move the file away; what it said is lost, the other files of the deployment are not.",
+    )
 
 
 def unusable(path: Path, exc: OSError) -> DirectoryUnusable | DiskFull:

@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 import anyio
 
 from mcp_convex.embedded.refusals import Refusal
+from mcp_convex.embedded.wire import fields
 
 Identity = dict[str, Any]
 """What `ctx.auth.getUserIdentity()` answers."""
@@ -114,7 +115,7 @@ class Identities:
     async def _document(self, url: str, *, fresh: bool = False) -> dict[str, Any]:
         until, document = self._documents.get(url, (0.0, {}))
         if fresh or time.monotonic() > until:
-            document = json.loads(_inline(url) if url.startswith("data:") else await _fetched(url))
+            document = _parsed(_inline(url) if url.startswith("data:") else await _fetched(url))
             self._documents[url] = (time.monotonic() + _KEYS_KEPT_S, document)
         return document
 
@@ -137,6 +138,13 @@ def _has_audience(provider: Provider, claims: Mapping[str, Any]) -> bool:
     return wanted is None or wanted == audience or (isinstance(audience, list) and wanted in audience)
 
 
+def _parsed(document: bytes) -> dict[str, Any]:
+    try:
+        return fields(json.loads(document))
+    except ValueError as exc:
+        raise _invalid("The auth provider's keys are no JSON.") from exc
+
+
 def _inline(url: str) -> bytes:
     head, _, data = url.partition(",")
     if head.endswith(";base64"):
@@ -147,15 +155,18 @@ def _inline(url: str) -> bytes:
 async def _fetched(url: str) -> bytes:
     import httpx2  # noqa: PLC0415  # only apps with a provider elsewhere need it
 
+    document = bytearray()
     try:
         with anyio.fail_after(10):
-            async with httpx2.AsyncClient(follow_redirects=True) as client:
-                answer = await client.get(url)
+            async with httpx2.AsyncClient(follow_redirects=True) as client, client.stream("GET", url) as answer:
+                answer.raise_for_status()
+                async for chunk in answer.aiter_bytes():
+                    document += chunk
+                    if len(document) > _MAX_DOCUMENT:
+                        break
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as exc:
         raise _invalid("The auth provider's keys could not be fetched.") from exc
-    if not answer.is_success or len(answer.content) > _MAX_DOCUMENT:
-        raise _invalid(f"The auth provider answered {answer.status_code} when asked for its keys.")
-    return answer.content
+    return bytes(document)
 
 
 def _invalid(why: str) -> Refusal:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from mcp_convex.embedded import durable
 from mcp_convex.embedded.refusals import bad_request
 
 Module = dict[str, Any]
@@ -23,9 +24,12 @@ class ModuleStore:
         """Keep a module, and return its hash in hex."""
         source, source_map = module["source"].encode(), (module.get("sourceMap") or "").encode()
         sha256 = hashlib.sha256(source + source_map).hexdigest()
-        self._folder.mkdir(exist_ok=True)
-        (self._folder / f"{sha256}.map").write_bytes(source_map)
-        (self._folder / f"{sha256}.js").write_bytes(source)
+        file = durable.make_folder(self._folder) / f"{sha256}.js"
+        if not file.exists():
+            file.with_suffix(".map").write_bytes(source_map)
+            # By renaming, so that a file that is there is whole.
+            file.with_suffix(".part").write_bytes(source)
+            file.with_suffix(".part").replace(file)
         return sha256
 
     def get(self, path: str, environment: str, sha256: str) -> Module:

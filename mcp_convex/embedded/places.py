@@ -50,11 +50,12 @@ def listening(folder: Path) -> Generator[tuple[Urls, socket.socket, socket.socke
     Raises:
         PortInUse: Another program has taken one of them.
     """
-    ports = durable.read_json(folder / "ports.json") or {"cloud": 0, "site": 0}
-    with _bound(ports["cloud"]) as cloud, _bound(ports["site"]) as site:
+    remembered = folder / "ports.json"
+    ports = durable.read_json(remembered) or {"cloud": 0, "site": 0}
+    with _bound(ports["cloud"], remembered) as cloud, _bound(ports["site"], remembered) as site:
         chosen = {"cloud": cloud.getsockname()[1], "site": site.getsockname()[1]}
         if chosen != ports:
-            durable.write_json(folder / "ports.json", chosen)
+            durable.write_json(remembered, chosen)
         yield _urls(chosen), cloud, site
 
 
@@ -76,7 +77,7 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _bound(port: int) -> socket.socket:
+def _bound(port: int, remembered: Path) -> socket.socket:
     # asyncio turns Nagle's algorithm off (40 ms an answer) only where the socket names its protocol.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -90,6 +91,6 @@ def _bound(port: int) -> socket.socket:
             raise
         raise PortInUse(
             f"The embedded deployment listens on port {port}, and another program has taken it.",
-            next_step=f"End the program that listens on port {port}, then try again.",
+            next_step=f"End that program, or delete `{remembered}` to have other ports chosen.",
         ) from exc
     return listener

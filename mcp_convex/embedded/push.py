@@ -95,12 +95,20 @@ class Push:
 
     @classmethod
     def read(cls, path: Path) -> Push | None:
-        """Return the push whose `record` is kept at *path*, if there is one."""
+        """
+        Return the push whose `record` is kept at *path*, if there is one.
+
+        Raises:
+            StoreCorrupt: Something else is kept there.
+        """
         record = durable.read_json(path)
         if record is None:
             return None
-        definitions = [_definition_of(definition) for definition in record.pop("definitions")]
-        return cls(definitions=definitions, **record)
+        try:
+            definitions = [_definition_of(definition) for definition in record.pop("definitions")]
+            return cls(definitions=definitions, **record)
+        except (KeyError, TypeError, AttributeError) as exc:
+            raise durable.unreadable(path) from exc
 
     @classmethod
     def sent(cls, body: dict[str, Any], modules: ModuleStore) -> Push:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -60,19 +59,19 @@ class PushRoutes:
 
     async def evaluate_schema(self, request: Request) -> Response:
         """Answer with what validating the pushed schemas would take."""
-        push = await self._prepared(await self._body(request))
+        push = await self._deployment.prepare(await self._body(request))
         counts = {component: await self._counts(component) for component in push.schemas}
         return JSONResponse(diffs.schema_evaluation(self._deployment.live, push, counts))
 
     async def evaluate_push(self, request: Request) -> Response:
         """Answer with the indexes that would change, for CLIs before `evaluate_schema`."""
-        push = await self._prepared(await self._body(request))
+        push = await self._deployment.prepare(await self._body(request))
         return JSONResponse({"schemaChange": self._schema_change(push)})
 
     async def start(self, request: Request) -> Response:
         """Analyse what is pushed, and answer with all that the CLI generates types from."""
         body = await self._body(request)
-        push = await self._prepared(body)
+        push = await self._deployment.prepare(body)
         if not body.get("dryRun"):
             self._deployment.claim_schema(push)
         return JSONResponse(
@@ -124,10 +123,6 @@ class PushRoutes:
         body = await read_json(request)
         self._access.check_key(body.get("adminKey"))
         return body
-
-    async def _prepared(self, body: dict[str, Any]) -> Push:
-        push = await to_thread.run_sync(Push.sent, body, self._deployment.modules)
-        return await self._deployment.prepare(push)
 
     def _pending(self, schema_change: Any) -> Push:
         push_id = fields(fields(schema_change).get("schemaIds")).get("")

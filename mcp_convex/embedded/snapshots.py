@@ -101,8 +101,7 @@ class Snapshots:
         files: dict[Table, list[Document]] = {}
         try:
             if terms.table:
-                content = await to_thread.run_sync(path.read_text, "utf-8")
-                documents = {terms.table: list(_PARSERS[terms.format](content))}
+                documents = {terms.table: await to_thread.run_sync(_read_table, path, terms.format)}
             else:
                 documents, files = await to_thread.run_sync(_read_zip, path)
         except (ValueError, csv.Error, zipfile.BadZipFile) as exc:
@@ -138,12 +137,14 @@ class Snapshots:
         for table in (await self._system("tables", component=component))["tables"]:
             pages = self._pages("documents", "page", component=component, table=table["name"], order="asc")
             lines = [json.dumps(document) async for page in pages for document in page]
-            archive.writestr(f"{prefix}{table['name']}/{_DOCUMENTS}", "".join(f"{line}\n" for line in lines))
+            name, content = f"{prefix}{table['name']}/{_DOCUMENTS}", "".join(f"{line}\n" for line in lines)
+            await to_thread.run_sync(archive.writestr, name, content)
         if not with_files:
             return
         stored = [file async for page in self._pages("files", "files", component=component) for file in page]
         for file in stored:
-            archive.write(self._engine_folder / file["path"], f"{prefix}{_FILES}/{file['_id']}")
+            name = f"{prefix}{_FILES}/{file['_id']}"
+            await to_thread.run_sync(archive.write, self._engine_folder / file["path"], name)
         described = [{name: value for name, value in file.items() if name not in ("path", "url")} for file in stored]
         archive.writestr(f"{prefix}{_FILES}/{_DOCUMENTS}", "".join(f"{json.dumps(file)}\n" for file in described))
 
@@ -199,6 +200,10 @@ def _csv(content: str) -> Iterator[Document]:
         {name: _cell(text) for name, text in row.items() if name is not None}
         for row in csv.DictReader(io.StringIO(content))
     )
+
+
+def _read_table(path: Path, format_: str) -> list[Document]:
+    return list(_PARSERS[format_](path.read_text("utf-8")))
 
 
 _PARSERS = {"jsonLines": _json_lines, "jsonArray": _json_array, "csv": _csv}

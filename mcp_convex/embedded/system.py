@@ -81,7 +81,7 @@ class SystemQueries:
             table=args.get("table"),
             order=args.get("order") or "desc",
             cursor=wanted.get("cursor"),
-            limit=min(int(wanted.get("numItems") or _PAGE), _MAX_PAGE),
+            limit=_page_size(wanted.get("numItems")),
             component=component,
         )
 
@@ -114,6 +114,10 @@ class SystemQueries:
             ),
             *(_http_action(route) for route in routes),
         ]
+
+
+def _page_size(wanted: Any) -> int:
+    return min(int(wanted), _MAX_PAGE) if isinstance(wanted, int | float) and wanted >= 1 else _PAGE
 
 
 def _env_var(name: str, value: str) -> dict[str, Any]:
