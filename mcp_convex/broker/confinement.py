@@ -17,6 +17,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import PurePosixPath
 
 from pydantic import ValidationError
@@ -29,6 +30,8 @@ _FARAWAY_HEADER = re.compile(
     r"^(?://|/\*) (?P<path>(?:[\w-]+:)?(?:\.\./|/|[A-Za-z]:[\\/])[^\n]*?)(?: \*/)?$", re.MULTILINE
 )
 _NAMESPACE = re.compile(r"^[\w-]{2,}:(?=/|\.\./|[A-Za-z]:[\\/])")
+_MOST = 20
+"""How many strays are named."""
 _EMBEDDED = "Uint8Array.fromBase64("
 
 
@@ -36,7 +39,7 @@ def strays(request: PushRequest, root: PurePosixPath | None) -> tuple[Diagnostic
     """Return what in *request* does not come from the project, whose folder is *root* where that is known."""
     if _is_outside(posixpath.normpath(request.functions), root):
         return (_diagnostic(None, request.functions, "The functions folder in `convex.json`"),)
-    found = dict.fromkeys(_found(request, root))
+    found = islice(dict.fromkeys(_found(request, root)), _MOST)
     return tuple(_diagnostic(file, path, f"`{file}`" if file else "A module") for file, path in found)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from mcp_convex.broker.changes import index_label
 from mcp_convex.broker.wire import IndexDiff, SchemaForecast
@@ -11,9 +11,10 @@ from mcp_convex.domain.pushes import Changes, Diagnostic
 
 LARGE_TABLE = 100_000
 """Documents from which on an index makes a push wait for long (the CLI's own bound for its warning)."""
+_MOST_NAMES = 20
 
 
-def consent_needed(changes: Changes, terms: PushTerms, backfills: Iterable[str]) -> tuple[Diagnostic, ...]:
+def consent_needed(changes: Changes, terms: PushTerms, backfills: Sequence[str]) -> tuple[Diagnostic, ...]:
     """
     Return what the push would do that a person has to agree to first; nothing once they have.
 
@@ -32,24 +33,28 @@ def consent_needed(changes: Changes, terms: PushTerms, backfills: Iterable[str])
 
 def _removals(changes: Changes, terms: PushTerms) -> Iterator[Diagnostic]:
     public = {function.name for function in terms.live_functions or () if function.visibility == "public"}
-    for name in changes.functions.removed:
-        if name in public:
-            yield Diagnostic(
-                code="function_removed",
-                message=f"The push removes the public function `{name}`, which is live.",
-                hint=f"Put `{name}` back, or have the person agree that its callers will fail.",
-                source="convex",
-            )
-
-
-def _backfills(labels: Iterable[str]) -> Iterator[Diagnostic]:
-    for label in labels:
+    if gone := [name for name in changes.functions.removed if name in public]:
         yield Diagnostic(
-            code="large_index",
-            message=f"The push builds the index `{label}` on a table of {LARGE_TABLE:,} documents or more.",
-            hint="Stage the index (`{ fields, staged: true }`), or have the person agree to wait for it.",
+            code="functions_removed",
+            message=f"The push removes public functions that are live: {_listed(gone)}.",
+            hint="Put them back, or have the person agree that whoever calls them will fail.",
             source="convex",
         )
+
+
+def _backfills(labels: Sequence[str]) -> Iterator[Diagnostic]:
+    if labels:
+        yield Diagnostic(
+            code="large_index",
+            message=f"The push builds indexes on tables of {LARGE_TABLE:,} documents or more: {_listed(labels)}.",
+            hint="Stage them (`{ fields, staged: true }`), or have the person agree to wait until they are built.",
+            source="convex",
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:_MOST_NAMES])
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
 
 
 def large_backfills(added: dict[str, IndexDiff], forecast: SchemaForecast) -> tuple[str, ...]:

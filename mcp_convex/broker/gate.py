@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_convex.broker.listener import Listener
-from mcp_convex.broker.packing import MAX_BODY, BodyTooLarge, unpacked
+from mcp_convex.broker.packing import MAX_BODY, BodyCutOff, BodyTooLarge, unpacked
 from mcp_convex.broker.session import Opening, Session
 from mcp_convex.broker.tuning import Tuning
 from mcp_convex.broker.upstream import Deadline, Upstream
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _HEAD_START = 0.1
 """How much earlier than the CLI's deadline the gate's own ends, as a part of it, so that the gate decides first."""
 _LONGEST_HEAD_START_S = 2.0
+
+_CLI = re.compile(r"[\w.+-]{1,64}", re.ASCII)
+"""A CLI's name and version, such as `npm-cli-1.48.0`."""
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -92,6 +96,7 @@ class LocalGate(Gate):
             answer = said(401, "BadAdminKey", "The gate does not know this key.")
         else:
             cli = headers.get(b"convex-client", b"").decode("latin-1")
+            cli = cli if _CLI.fullmatch(cli) else ""
             answer = await admitting[0].serve(scope["method"], scope["path"], cli, lambda: _body(headers, receive))
         await _send(answer, send)
 
@@ -101,6 +106,7 @@ async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     Return a request's body, unpacked.
 
     Raises:
+        BodyCutOff: The CLI is gone.
         BodyTooLarge: It is larger than a push may be.
         BodyUnreadable: It is not compressed as its headers say.
     """
@@ -108,6 +114,8 @@ async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     more = True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BodyCutOff
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > MAX_BODY:

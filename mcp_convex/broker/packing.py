@@ -13,6 +13,10 @@ class BodyTooLarge(Exception):
     """A body exceeds `MAX_BODY`, as sent or once it is unpacked."""
 
 
+class BodyCutOff(Exception):
+    """The CLI went away before its body was complete."""
+
+
 class BodyUnreadable(Exception):
     """A body is not what its headers say."""
 

@@ -12,7 +12,7 @@ import anyio
 from pydantic import SecretStr, ValidationError
 
 from mcp_convex.broker import verdicts
-from mcp_convex.broker.packing import BodyTooLarge, BodyUnreadable
+from mcp_convex.broker.packing import BodyCutOff, BodyTooLarge, BodyUnreadable
 from mcp_convex.broker.steps import REPORT_PUSH_COMPLETED, STEPS, Step
 from mcp_convex.broker.upstream import Deadline
 from mcp_convex.broker.verdicts import Answer, Ended, said
@@ -107,6 +107,8 @@ class Session(GateSession):
             return await self._answer(call)
         except Ended as end:
             return self._end(end)
+        except BodyCutOff:
+            return said(400, "BodyCutOff", "")  # nobody reads it, and it says nothing about the push
         except BodyTooLarge:
             return self._end(verdicts.too_large())
         except BodyUnreadable:

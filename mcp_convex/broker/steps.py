@@ -15,6 +15,8 @@ class Step:
     """Asking again does no harm, so that the gate repeats it after a transient answer."""
     laborious: bool = False
     """The deployment may work on it for as long as the session lasts."""
+    optional: bool = False
+    """The push goes on without an answer."""
     passing: frozenset[tuple[int, str | None]] = frozenset()
     """Statuses and codes that are transient at this step only."""
 
@@ -29,7 +31,7 @@ CANONICAL_URLS = Step(
     passing=frozenset({(404, None)}),  # a deployment that was created a moment ago
 )
 CONFIG_HASHES = Step("POST", "/api/get_config_hashes")
-EVALUATE_SCHEMA = Step("POST", "/api/deploy2/evaluate_schema", repeatable=False)  # the CLI goes on without it
+EVALUATE_SCHEMA = Step("POST", "/api/deploy2/evaluate_schema", repeatable=False, optional=True)
 START_PUSH = Step("POST", "/api/deploy2/start_push", laborious=True, passing=frozenset({(400, "RaceDetected")}))
 WAIT_FOR_SCHEMA = Step("POST", "/api/deploy2/wait_for_schema")
 FINISH_PUSH = Step("POST", "/api/deploy2/finish_push", repeatable=False, laborious=True)

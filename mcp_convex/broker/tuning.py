@@ -15,5 +15,7 @@ class Tuning:
     longest_pause_s: float = 4.0
     silence_s: float = 60.0
     """How long a deployment may keep silent, on a call that it does not have to work for."""
+    optional_s: float = 10.0
+    """The same, on a call that the push can do without."""
     proof_s: float = 5.0
     """Kept back from the deadline, to find out what became of a lost `finish_push`."""

@@ -133,7 +133,8 @@ class Upstream:
 
     async def _once(self, step: Step, body: bytes | None, cli: str, reserve_s: float) -> Reply | Lost:
         left = max(self._deadline.left() - reserve_s, self._deadline.left() / 2)
-        with anyio.move_on_after(left if step.laborious else min(left, self._tuning.silence_s)):
+        patience = self._tuning.optional_s if step.optional else self._tuning.silence_s
+        with anyio.move_on_after(left if step.laborious else min(left, patience)):
             return await self._sent(step, body, cli)
         return Lost("silent")
 

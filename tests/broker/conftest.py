@@ -14,6 +14,9 @@ import pytest
 from mcp_convex.broker import LocalGate, Tuning
 from mcp_convex.domain.ports import GateSession, PushTerms
 from tests.doubles.deployment import FakeDeployment, fake_deployment
+from tests.doubles.projects import convex_project
+
+__all__ = ["convex_project"]
 
 MODULE = """\
 // convex/messages.ts
@@ -93,7 +96,9 @@ async def deployment():
 
 @pytest.fixture(scope="session")
 async def gate(anyio_backend):
-    gate = LocalGate(Tuning(patience_s=0.15, first_pause_s=0.01, longest_pause_s=0.02, silence_s=0.2, proof_s=1))
+    gate = LocalGate(
+        Tuning(patience_s=0.15, first_pause_s=0.01, longest_pause_s=0.02, silence_s=0.2, optional_s=0.2, proof_s=1)
+    )
     yield gate
     await gate.aclose()
 

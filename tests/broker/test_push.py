@@ -275,8 +275,9 @@ async def test_a_cli_that_is_too_old_is_told_so(opened, deployment):
     assert ("tooling", "Please upgrade convex.") == (verdict.failure, verdict.diagnostics[0].message)
 
 
-async def test_schema_warnings_of_the_cli_are_optional(opened, deployment):
-    deployment.always("evaluate_schema", Says(500))
+@pytest.mark.parametrize("fault", [Says(500), Says(404), HangsUp(), KeepsSilent()], ids=repr)
+async def test_schema_warnings_of_the_cli_are_optional(opened, deployment, fault):
+    deployment.always("evaluate_schema", fault)
     async with opened() as cli:
         body = {"adminKey": cli.key, "appDefinition": {"changedModules": []}}
         answer = await cli.ask("/api/deploy2/evaluate_schema", body, br=True)
@@ -349,7 +350,7 @@ async def test_a_preview_says_what_will_need_consent(opened):
         verdict = cli.session.verdict()
 
     assert verdict.stopped
-    assert [("warning", "function_removed")] == [(found.severity, found.code) for found in verdict.diagnostics]
+    assert [("warning", "functions_removed")] == [(found.severity, found.code) for found in verdict.diagnostics]
 
 
 @pytest.mark.parametrize(("documents", "failure"), [(99_999, None), (100_000, "needs_consent")])

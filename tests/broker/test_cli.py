@@ -1,0 +1,234 @@
+"""The real CLI at the gate: it goes live, stops, and is stopped, as the gate decides."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import anyio
+import pytest
+
+from mcp_convex.domain.ports import GateSession
+from mcp_convex.domain.pushes import GateVerdict
+from tests.doubles.deployment import ADMIN_KEY, Answers, Says
+from tests.doubles.projects import TEMPLATE, MakeProject
+
+pytestmark = pytest.mark.anyio
+
+TSCONFIG = (TEMPLATE / "convex" / "tsconfig.json").read_text()
+SCHEMA = """\
+import { defineSchema, defineTable } from "convex/server";
+import { v } from "convex/values";
+export default defineSchema({ messages: defineTable({ body: v.string() }) });
+"""
+MESSAGES = """\
+import { query } from "./_generated/server";
+export const list = query({ args: {}, handler: async (ctx) => await ctx.db.query("messages").collect() });
+"""
+APP = {
+    "convex.json": "{}",
+    "convex/tsconfig.json": TSCONFIG,
+    "convex/schema.ts": SCHEMA,
+    "convex/messages.ts": MESSAGES,
+}
+DEADLINE_S = 60
+
+
+@dataclass
+class Ran:
+    verdict: GateVerdict
+    exit_code: int | None
+    output: str
+    key: str
+
+
+@pytest.fixture
+def run_cli(opened):
+    """Run `convex dev --once` in a project until it ends, or with *until_settled* until the gate has decided."""
+
+    async def run_cli(project, *, until_settled=False, **terms):
+        async with opened(deadline_s=DEADLINE_S, **terms) as cli:
+            process = await start(project, cli.session)
+            output: list[bytes] = []
+            with anyio.fail_after(DEADLINE_S):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(collect, process, output)
+                    if until_settled:
+                        await cli.session.settled()
+                        process.kill()
+                    await process.wait()
+            return Ran(cli.session.verdict(), process.returncode, b"".join(output).decode(), cli.key)
+
+    return run_cli
+
+
+async def start(project, session: GateSession):
+    cli = str(project / "node_modules" / "convex" / "dist" / "cli.bundle.cjs")
+    at = ["--url", session.url, "--admin-key", session.placeholder.get_secret_value()]
+    flags = ["--typecheck", "enable", "--tail-logs", "disable"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(project), "CI": "1"}
+    return await anyio.open_process(["node", cli, "dev", "--once", *at, *flags], cwd=project, env=env, stderr=-2)
+
+
+async def collect(process, output):
+    async for chunk in process.stdout:
+        output.append(chunk)
+
+
+async def test_a_push_goes_live(convex_project: MakeProject, run_cli, deployment):
+    deployment.env_vars = {"TOKEN": "canary-of-the-env"}
+    ran = await run_cli(convex_project(APP))
+
+    assert (0, True, None) == (ran.exit_code, ran.verdict.live, ran.verdict.failure)
+    assert "Convex functions ready!" in ran.output
+    assert ("messages:list",) == ran.verdict.changes.functions.added
+    assert ("messages",) == ran.verdict.changes.tables
+    assert deployment.env_vars == deployment.asked("finish_push")[0].body["startPush"]["environmentVariables"]
+    for secret in (ADMIN_KEY, "canary-of-the-env"):
+        assert secret not in ran.output
+    assert ran.key.encode() not in b"".join(seen.raw for seen in deployment.seen)
+
+
+async def test_an_unchanged_push_goes_live_by_its_hashes(convex_project: MakeProject, run_cli, deployment):
+    """The first push also writes generated code, which the second then bundles; the third finds all as it was."""
+    project = convex_project(APP)
+    runs = [await run_cli(project) for _ in range(3)]
+
+    assert all(ran.verdict.live for ran in runs)
+    assert [] == deployment.asked("start_push")[2].body["appDefinition"]["changedModules"]
+
+
+async def test_a_preview_stops_before_anything_is_live(convex_project: MakeProject, run_cli, deployment):
+    ran = await run_cli(convex_project(APP), until_settled=True, purpose="preview")
+
+    assert (True, False) == (ran.verdict.stopped, ran.verdict.live)
+    assert not deployment.asked("finish_push")
+
+
+BROKEN = APP | {"convex/bad.ts": 'import { query } from "./_generated/server";\nexport const n: number = "x";\n'}
+
+
+@pytest.mark.parametrize("purpose", ["push", "preview", "check"])
+async def test_a_type_error_is_the_clis_to_tell(convex_project: MakeProject, run_cli, deployment, purpose):
+    ran = await run_cli(convex_project(BROKEN), purpose=purpose)
+
+    assert "TS2322" in ran.output
+    assert ("type check", None, False) == (ran.verdict.reached, ran.verdict.failure, ran.verdict.stopped)
+    assert 0 == deployment.pushes
+
+
+@pytest.mark.parametrize(
+    ("trouble", "failure"),
+    [
+        (("start_push", Says(403, "Forbidden", "You do not have permission (deployment:deploy).")), "auth"),
+        (("start_push", Says(500, "InternalServerError", "Your request couldn't be completed.")), "transient"),
+        (("wait_for_schema", Answers({"type": "raceDetected"})), "conflict"),
+        (("finish_push", Says(400, "RaceDetected", "Environment variables have changed during push")), "conflict"),
+        (("finish_push", Answers([])), "transient"),
+    ],
+    ids=repr,
+)
+async def test_the_cli_stops_by_itself_on_what_ends_a_push(convex_project, run_cli, deployment, trouble, failure):
+    """It would exit 0 after a 403 or a lost race, and never end after 500 or RaceDetected."""
+    deployment.always(*trouble)
+    ran = await run_cli(convex_project(APP))
+
+    assert ran.exit_code is not None
+    assert (False, failure) == (ran.verdict.live, ran.verdict.failure)
+
+
+STRAYS = {
+    "json": 'import x from "../../secret.json";',
+    "text": '// @ts-ignore\nimport x from "../../secret.txt";',
+    "bytes": '// @ts-ignore\nimport x from "../../plain" with { type: "bytes" };',
+    "an absolute path": '// @ts-ignore\nimport x from "ROOT/secret.txt";',
+    "code": 'import { x } from "../../secret";',
+    "wasm": '// @ts-ignore\nimport x from "../../secret.wasm";',
+}
+
+
+@pytest.mark.parametrize("stray", STRAYS)
+async def test_no_file_from_outside_leaves_the_machine(convex_project: MakeProject, run_cli, deployment, stray):
+    source = 'import { query } from "./_generated/server";\n' + STRAYS[stray]
+    source += "\nexport const leak = query({ args: {}, handler: async () => [x] });\n"
+    project = convex_project(APP)
+    outside = project.parent
+    for name in ("secret.json", "secret.txt", "plain", "secret.wasm", "secret.ts"):
+        (outside / name).write_text('export const x = () => "S3CR3T";' if name.endswith(".ts") else '{"a": "S3CR3T"}')
+    (project / "convex" / "leak.ts").write_text(source.replace("ROOT", str(outside)))
+    ran = await run_cli(project, root=project)
+
+    assert ("source", "convex/leak.ts") == (ran.verdict.failure, ran.verdict.diagnostics[0].file)
+    assert b"S3CR3T" not in b"".join(seen.raw for seen in deployment.seen)
+
+
+INSIDE = """\
+import { query } from "./_generated/server";
+import data from "../data/words.json";
+// @ts-ignore
+import text from "./note.txt";
+export const all = query({ args: {}, handler: async () => [data, text] });
+"""
+
+
+async def test_a_projects_own_data_is_no_stray(convex_project: MakeProject, run_cli):
+    own = {"convex/inside.ts": INSIDE, "data/words.json": '["a"]', "convex/note.txt": "note"}
+    ran = await run_cli(convex_project(APP | own))
+
+    assert ran.verdict.live, ran.output
+
+
+# --- checks without a deployment ---------------------------------------------------------------------------------
+
+COMPONENTS = {
+    "convex/convex.config.ts": """\
+import { defineApp } from "convex/server";
+import { v } from "convex/values";
+import counter from "./counter/convex.config";
+const app = defineApp({ env: { TOKEN: v.string() } });
+app.use(counter);
+app.use(counter, { name: "second" });
+export default app;
+""",
+    "convex/counter/convex.config.ts": """\
+import { defineComponent } from "convex/server";
+const component = defineComponent("counter");
+export default component;
+""",
+    "convex/counter/public.ts": """\
+import { mutation } from "./_generated/server";
+export const bump = mutation({ args: {}, handler: async () => 1 });
+""",
+    "convex/uses.ts": """\
+import { env, mutation } from "./_generated/server";
+import { components } from "./_generated/api";
+export const go = mutation({
+  args: {},
+  handler: async (ctx): Promise<[number, string]> => {
+    await ctx.runMutation(components.counter.public.bump, {});
+    return [await ctx.runMutation(components.second.public.bump, {}), env.TOKEN];
+  },
+});
+""",
+}
+
+
+async def test_a_check_passes_without_any_deployment(convex_project: MakeProject, run_cli, deployment):
+    ran = await run_cli(convex_project(APP), until_settled=True, purpose="check", reach=None)
+
+    assert (True, None) == (ran.verdict.stopped, ran.verdict.failure)
+    assert not deployment.seen
+
+
+async def test_a_check_knows_an_apps_components_and_env_vars(convex_project: MakeProject, run_cli):
+    ran = await run_cli(convex_project(APP | COMPONENTS), until_settled=True, purpose="check", reach=None)
+
+    assert ran.verdict.stopped, ran.output
+
+
+async def test_a_check_knows_which_components_an_app_does_not_use(convex_project: MakeProject, run_cli):
+    uses = COMPONENTS["convex/uses.ts"].replace("components.second", "components.third")
+    ran = await run_cli(convex_project(APP | COMPONENTS | {"convex/uses.ts": uses}), purpose="check", reach=None)
+
+    assert "Property 'third' does not exist" in ran.output
+    assert not ran.verdict.stopped
