@@ -18,7 +18,7 @@ Scope = Literal["team", "project"]
 
 ConnectionState = Literal["connecting", "connected", "failed", "disconnected"]
 Grant = Literal["oauth", "cli_login", "team_token"]
-"""How the connection came about: by the operator's OAuth application, the login that the Convex CLI keeps, or a token."""
+"""How it came about: by the operator's OAuth application, by the login that the Convex CLI keeps, or by a token."""
 
 
 class Team(Model):
