@@ -1,4 +1,4 @@
-"""Real Convex projects for tests: the packages of `sandbox_template`, installed once a machine, and the CLI's bundles."""
+"""Real Convex projects for tests: the template's packages, installed once a machine, and the CLI's bundles."""
 
 from __future__ import annotations
 

@@ -32,10 +32,12 @@ async def test_a_query_tells_which_tables_it_read(engine: EngineClient) -> None:
     [
         (
             {"rank": 1},
-            "ArgumentValidationError: Object is missing the required field `body`. "
-            "Consider wrapping the field validator in `v.optional(...)` if this is expected.\n\n"
-            "Object: {rank: 1.0}\n"
-            'Validator: v.object({author: v.optional(v.id("authors")), body: v.string(), rank: v.float64()})',
+            (
+                "ArgumentValidationError: Object is missing the required field `body`. "
+                "Consider wrapping the field validator in `v.optional(...)` if this is expected.\n\n"
+                "Object: {rank: 1.0}\n"
+                'Validator: v.object({author: v.optional(v.id("authors")), body: v.string(), rank: v.float64()})'
+            ),
         ),
         (
             {"body": 1, "rank": 1},
@@ -43,9 +45,11 @@ async def test_a_query_tells_which_tables_it_read(engine: EngineClient) -> None:
         ),
         (
             {"body": "a", "rank": 1, "extra": True},
-            "ArgumentValidationError: Object contains extra field `extra` that is not in the validator.\n\n"
-            'Object: {body: "a", extra: true, rank: 1.0}\n'
-            'Validator: v.object({author: v.optional(v.id("authors")), body: v.string(), rank: v.float64()})',
+            (
+                "ArgumentValidationError: Object contains extra field `extra` that is not in the validator.\n\n"
+                'Object: {body: "a", extra: true, rank: 1.0}\n'
+                'Validator: v.object({author: v.optional(v.id("authors")), body: v.string(), rank: v.float64()})'
+            ),
         ),
     ],
     ids=["missing", "wrong type", "extra"],

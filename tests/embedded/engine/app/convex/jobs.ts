@@ -27,4 +27,4 @@ export const state = query({
   handler: async (ctx, { id }) => (await ctx.db.system.get(id))?.state,
 });
 
-export const tick = internalMutation({ args: {}, handler: async (ctx) => await ctx.db.insert("things", { value: "tick" }) });
+export const tick = internalMutation({ args: {}, handler: async (ctx) => await ctx.db.insert("points", { at: [0, 0], kind: "tick" }) });

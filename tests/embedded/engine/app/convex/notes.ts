@@ -149,7 +149,7 @@ export const putThing = mutation({ args: { value: v.any() }, handler: async (ctx
 
 export const things = query({
   args: {},
-  handler: async (ctx) => (await ctx.db.query("things").withIndex("by_value").collect()).map(({ value }) => value ?? "(none)"),
+  handler: async (ctx) => (await ctx.db.query("things").withIndex("by_value").collect()).map(({ value }) => (value === undefined ? "(none)" : value)),
 });
 
 export const putPoint = mutation({
