@@ -40,7 +40,7 @@ def as_tool(spec: ToolSpec) -> Tool:
 def _make_strict(tool: Tool) -> None:
     # The SDK accepts unknown arguments silently, and repeats a rejected value in its error: it may be a secret.
     model = tool.fn_metadata.arg_model
-    model.model_config = ConfigDict(**{**model.model_config, "extra": "forbid", "hide_input_in_errors": True})
+    model.model_config |= ConfigDict(extra="forbid", hide_input_in_errors=True)
     model.model_rebuild(force=True)
     tool.parameters = model.model_json_schema(by_alias=True)
 

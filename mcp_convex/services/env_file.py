@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from mcp_convex.domain.errors import NotFound
 from mcp_convex.domain.models import FilePath, Target
@@ -15,6 +15,11 @@ _ENV_LOCAL = FilePath(".env.local")
 _PACKAGE_JSON = FilePath("package.json")
 _PREFIXES = (("next", "NEXT_PUBLIC_"), ("expo", "EXPO_PUBLIC_"), ("vite", "VITE_"))
 """Which package makes a bundler that shows the browser only names with that prefix."""
+
+
+class _PackageJson(BaseModel):
+    dependencies: dict[str, JsonValue] = {}
+    dev_dependencies: dict[str, JsonValue] = Field(default={}, alias="devDependencies")
 
 
 class EnvFile:
@@ -51,16 +56,11 @@ class EnvFile:
 
 def _prefix(package_json: str) -> str:
     try:
-        found = json.loads(package_json or "{}")
-    except ValueError:
+        found = _PackageJson.model_validate_json(package_json or "{}")
+    except ValidationError:
         return ""
-    names = {**_section(found, "dependencies"), **_section(found, "devDependencies")}
+    names = {*found.dependencies, *found.dev_dependencies}
     return next((prefix for package, prefix in _PREFIXES if package in names), "")
-
-
-def _section(package_json: object, name: str) -> Mapping[str, object]:
-    section = package_json.get(name) if isinstance(package_json, dict) else None
-    return section if isinstance(section, dict) else {}
 
 
 def _wanted(target: Target, prefix: str) -> dict[str, str]:

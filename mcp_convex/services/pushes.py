@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mcp_convex.domain.diagnostics import next_step, parse_output
-from mcp_convex.domain.errors import AccessError, ActionNotAllowed, ConvexMcpError, CredentialRejected, UpstreamError
-from mcp_convex.domain.models import ConvexFunction, FilePath, PrincipalId, WorkspaceId
+from mcp_convex.domain.errors import (
+    AccessError,
+    ActionNotAllowed,
+    ConvexMcpError,
+    CredentialRejected,
+    SandboxError,
+    UpstreamError,
+)
+from mcp_convex.domain.models import ConvexFunction, FilePath, PrincipalId, Target, WorkspaceId
 from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import (
     Command,
@@ -119,7 +126,7 @@ class PushService:
             run = await self._run(terms, _Stages(progress or NoProgress()))
         result = self._concluded(purpose, reach, run)
         if result.outcome == "pushed":
-            result = result.model_copy(update={"notes": await self._env_file.point_at(reach.target)})
+            result = _with_notes(result, await self._point_app_at(reach.target))
         return await self._kept(result)
 
     async def check(self, progress: Progress | None = None) -> CheckResult:
@@ -201,8 +208,17 @@ class PushService:
 
     async def _kept(self, result: PushResult) -> PushResult:
         record = PushRecord(id=result.id, workspace=self._workspace, started_at=datetime.now(UTC), result=result)
-        await self._ports.pushes.add(self._principal, record)
+        try:
+            await self._ports.pushes.add(self._principal, record)
+        except SandboxError as exc:  # the push is over: what came of it must reach the agent, recorded or not
+            return _with_notes(result, (f"The push is not recorded: {exc.message}",))
         return result
+
+    async def _point_app_at(self, target: Target) -> tuple[str, ...]:
+        try:
+            return await self._env_file.point_at(target)
+        except ConvexMcpError as exc:  # the code is live, whatever becomes of this file
+            return (f"`.env.local` could not be written: {exc.message}",)
 
 
 class _Stages:
@@ -216,6 +232,10 @@ class _Stages:
         if (at := STAGES.index(stage)) > self._furthest:
             self._furthest = at
             await self._progress.report(at, len(STAGES) - 1, stage)
+
+
+def _with_notes(result: PushResult, notes: tuple[str, ...]) -> PushResult:
+    return result.model_copy(update={"notes": (*result.notes, *notes)})
 
 
 def _unreached(exc: ConvexMcpError, duration_s: float) -> PushResult:
