@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import anyio
@@ -50,7 +50,7 @@ _CONFIRMED = b'{"authDiff":{"added":[],"removed":[]},"definitionDiffs":{},"compo
 class _Started:
     """A push that the deployment has analysed."""
 
-    answer: bytes
+    answer: bytes = field(repr=False)
     """As it came: env var values and all. `finish_push` needs it back to the byte."""
     schema_change: Any
     pushed: Hashes

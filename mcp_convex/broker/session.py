@@ -6,7 +6,7 @@ import hmac
 import secrets
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 from pydantic import SecretStr, ValidationError
@@ -29,7 +29,7 @@ class Call:
     """One request of the CLI, authenticated by its header and with its body decompressed."""
 
     step: Step
-    body: bytes
+    body: bytes = field(repr=False)
     cli: str
     """The CLI's name and version, as it gives them."""
 
@@ -135,10 +135,11 @@ class Session(GateSession):
             await self._on_stage(stage)
 
     def _end(self, end: Ended) -> Answer:
-        self._failure = end.failure
-        self._stopped = end.failure is None
-        self._diagnostics = end.diagnostics
         self._decided.set()
+        if not self._live:  # what is live is a success, whatever fails after it
+            self._failure = end.failure
+            self._stopped = end.failure is None
+            self._diagnostics = end.diagnostics
         return end.answer
 
     def _note(self, code: str, message: str, severity: str) -> None:

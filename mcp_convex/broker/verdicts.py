@@ -36,8 +36,7 @@ class Ended(Exception):
         super().__init__(failure)
         self.failure: FailureClass | None = failure
         self.diagnostics = tuple(diagnostics)
-        first = diagnostics[0] if diagnostics else None
-        self.answer = answer or said(400, first.code if first else "PushEnded", first.message if first else "")
+        self.answer = answer or _told(self.diagnostics)
 
 
 def said(status: int, code: str, message: str) -> Answer:
@@ -57,8 +56,8 @@ def refused(step: Step, reply: Reply) -> Ended:
 def lost(step: Step, loss: Lost) -> Ended:
     """Return the end that a missing or broken answer brings."""
     failure: FailureClass = "timeout" if loss.why == "silent" else "transient"
-    message = f"The deployment {_LOSSES[loss.why]} when it was asked for `{step.name}`."
-    return Ended(failure, [_diagnostic(_LOSS_CODES[loss.why], message)])
+    code, what = _LOSSES[loss.why]
+    return Ended(failure, [_diagnostic(code, f"The deployment {what} when it was asked for `{step.name}`.")])
 
 
 def misshapen(step: Step) -> Ended:
@@ -104,21 +103,21 @@ def unforeseen(exc: Exception) -> Ended:
 
 
 _LOSSES = {
-    "unreachable": "could not be reached",
-    "cut_off": "broke its answer off",
-    "silent": "did not answer in time",
-    "oversized": "answered with more than 200 MB",
-}
-_LOSS_CODES = {
-    "unreachable": "convex_unreachable",
-    "cut_off": "answer_cut_off",
-    "silent": "no_answer",
-    "oversized": "unexpected_answer",
+    "unreachable": ("convex_unreachable", "could not be reached"),
+    "cut_off": ("answer_cut_off", "broke its answer off"),
+    "silent": ("no_answer", "did not answer in time"),
+    "oversized": ("unexpected_answer", "answered with more than 200 MB"),
 }
 
 
 def _diagnostic(code: str, message: str) -> Diagnostic:
     return Diagnostic(code=code, message=message, source="convex")
+
+
+def _told(diagnostics: Sequence[Diagnostic]) -> Answer:
+    if not diagnostics:
+        return said(400, "PushEnded", "The gate has seen what it wanted to know, and ends the push on purpose.")
+    return said(400, diagnostics[0].code, diagnostics[0].message)
 
 
 def _fatal(reply: Reply) -> Answer:

@@ -75,6 +75,11 @@ async def test_what_the_cli_itself_sent_is_no_secret(opened, deployment):
     assert "convex-place-0123" not in started["environmentVariables"].values()
 
 
-async def test_the_placeholder_is_no_secret_that_a_session_prints(opened):
+async def test_a_session_prints_no_secret(opened, deployment):
+    deployment.env_vars = {"CANARY": CANARY}
     async with opened() as cli:
-        assert cli.key not in repr(cli.session) + str(vars(cli.session))
+        await spoken(cli)
+        printed = repr(cli.session) + str(vars(cli.session))
+
+    for secret in (cli.key, *FORMS):
+        assert secret not in printed
