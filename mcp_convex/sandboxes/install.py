@@ -49,13 +49,12 @@ class Installer:
         Raises:
             InstallFailed: They have to be, by another package manager or in another folder.
         """
-        if (other := self._packages.other_manager()) is not None:
+        if (manager := self._packages.other_manager()) is not None:
             if self._packages.find("convex") is not None:
                 return False
-            manager, folder = other
             raise InstallFailed(
                 f"The project's packages are not installed, and {manager} manages them.",
-                next_step=f"Ask the person to run `{manager} install` in `{folder}`, then call again.",
+                next_step=f"Ask the person to run `{manager} install` in `{self._packages.top}`, then call again.",
             )
         return self._packages.find("convex") is None or not (self._is_stamped() or self._is_in_step())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -62,9 +63,17 @@ class Packages:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    @cached_property
+    def top(self) -> Path:
+        """The folder whose packages the workspace shares: that of the monorepo which it is part of, or its own."""
+        if (self._root / "package-lock.json").exists():
+            return self._root
+        return next((folder for folder in self._root.parents if _holds_workspaces(folder)), self._root)
+
     def folders_above(self) -> tuple[Path, ...]:
-        """Return each `node_modules` of the folders around the workspace, the nearest first."""
-        return tuple(found for folder in self._root.parents if (found := folder / "node_modules").is_dir())
+        """Return each `node_modules` between the workspace and the top of its monorepo, the nearest first."""
+        around = [folder for folder in self._root.parents if folder.is_relative_to(self.top)]
+        return tuple(found for folder in around if (found := folder / "node_modules").is_dir())
 
     def find(self, package: str) -> Path | None:
         """Return where Node finds *package* from the workspace's root."""
@@ -73,28 +82,15 @@ class Packages:
 
     def linked(self, folders: Iterable[Path]) -> Iterator[Path]:
         """Yield the sources that packages in *folders* are links to, as in a monorepo."""
-        top = self.top()
         for link in (link for folder in folders for link in _links(folder)):
             target = Path(os.path.realpath(link))
-            if target.is_relative_to(top) and target not in {top, *self._root.parents, self._root}:
+            if target.is_relative_to(self.top) and not self._root.is_relative_to(target):
                 yield target
 
-    def top(self) -> Path:
-        """Return the outermost folder whose packages the workspace shares: that of a monorepo, or its own."""
-        above = self.folders_above()
-        return above[-1].parent if above else self._root
-
-    def other_manager(self) -> tuple[str, Path] | None:
-        """Return the package manager, if npm is not to run in the workspace's root, and where it is to run."""
-        for folder in (self._root, *self._root.parents):
-            for lock, manager in _MANAGERS.items():
-                if (folder / lock).exists() and (folder == self._root or _holds_workspaces(folder)):
-                    return manager, folder
-            if folder != self._root and _holds_workspaces(folder):
-                return "npm", folder
-            if (folder / "package-lock.json").exists():
-                return None
-        return None
+    def other_manager(self) -> str | None:
+        """Return what manages the packages of the `top`, unless it is npm in the workspace's own root."""
+        other = next((manager for lock, manager in _MANAGERS.items() if (self.top / lock).exists()), None)
+        return other or (None if self.top == self._root else "npm")
 
     def check_convex(self) -> None:
         """

@@ -8,6 +8,7 @@ from pathlib import Path
 from mcp_convex.domain.errors import InstallFailed
 from mcp_convex.domain.models import FilePath
 from mcp_convex.sandboxes.packages import PackageJson
+from mcp_convex.sandboxes.sources import functions_folder
 
 _PACKAGE_FILES = ("package.json", "package-lock.json", "convex.json")
 _TSCONFIG = "convex/tsconfig.json"
@@ -36,12 +37,11 @@ class Template:
                 "The workspace's package.json does not ask for the package `convex`.",
                 next_step='Write `"convex": "^1.48.0"` into its dependencies, then call again.',
             )
-        if (root / "convex.json").exists() or (root / _TSCONFIG).exists():
-            return {}
+        place = root / functions_folder(root) / "tsconfig.json"
         tsconfig = self._read(_TSCONFIG).decode()
         if not package_json.asks_for("@types/node"):
             tsconfig = tsconfig.replace(_NODE_TYPES, '"types": []')
-        return {root / _TSCONFIG: tsconfig.encode()}
+        return {} if place.exists() else {place: tsconfig.encode()}
 
     def examples(self, root: Path) -> Mapping[FilePath, bytes]:
         """Return the example functions that *root* does not have yet."""

@@ -56,7 +56,7 @@ def find_sources(root: Path) -> Sources:
         DirectoryUnusable: There are too many for one project.
     """
     found = Sources()
-    functions = _functions_folder(root)
+    functions = functions_folder(root) + "/"
     for path, entry in _walk(root, "", found, functions):
         if (identity := _identity(root, entry)) is None or identity.size > LARGEST_SOURCE:
             continue
@@ -85,19 +85,31 @@ def real_path(root: Path, path: str) -> Path:
     return real
 
 
-def _walk(root: Path, folder: str, found: Sources, functions: FilePath) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    with os.scandir(root / folder) as entries:
-        for entry in entries:
-            path = folder + entry.name
-            if entry.name.startswith("."):
-                continue
-            if entry.name == "node_modules":
-                found.package_folders.append(path)
-            elif entry.is_dir(follow_symlinks=False):
-                if entry.name not in _OUTPUTS or path.startswith(functions):
-                    yield from _walk(root, path + "/", found, functions)
-            else:
-                yield path, entry
+def functions_folder(root: Path) -> FilePath:
+    """Return the folder of *root* that holds the functions, as far as its convex.json can be followed."""
+    try:
+        return paths.functions_folder(paths.check_convex_json((root / "convex.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, InputError):
+        return paths.functions_folder({})
+
+
+def _walk(root: Path, folder: str, found: Sources, functions: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    for entry in _visible(root / folder):
+        path = folder + entry.name
+        if entry.name == "node_modules":
+            found.package_folders.append(path)
+        elif not entry.is_dir(follow_symlinks=False):
+            yield path, entry
+        elif entry.name not in _OUTPUTS or path.startswith(functions):
+            yield from _walk(root, path + "/", found, functions)
+
+
+def _visible(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except (FileNotFoundError, PermissionError):
+        return []  # deleted meanwhile, or another program's, such as a database's
 
 
 def _identity(root: Path, entry: os.DirEntry[str]) -> Identity | None:
@@ -107,10 +119,3 @@ def _identity(root: Path, entry: os.DirEntry[str]) -> Identity | None:
         return Identity.of(entry.stat()) if entry.is_file() else None
     except (OSError, PathRefused):
         return None
-
-
-def _functions_folder(root: Path) -> FilePath:
-    try:
-        return paths.functions_folder(paths.check_convex_json((root / "convex.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, InputError):
-        return paths.functions_folder({})

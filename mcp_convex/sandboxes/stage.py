@@ -8,7 +8,6 @@ import shutil
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 from typing import TextIO
 
@@ -113,8 +112,8 @@ class Stage:
         copy.unlink(missing_ok=True)
         try:
             shutil.copyfile(self._root / path, copy)
-        except FileNotFoundError:
-            return  # deleted since it was found
+        except (FileNotFoundError, PermissionError):
+            return  # deleted since it was found, or not for this server
         os.utime(copy, ns=(source.modified_ns, source.modified_ns))
         self._copied[path] = (source, Identity.of(copy.lstat()))
 
@@ -138,17 +137,21 @@ class Stage:
 
 
 def _take_slot(state_dir: Path) -> tuple[TextIO, Path]:
-    for number in count():
-        slot = state_dir / f"stage-{number}"
-        slot.mkdir(parents=True, exist_ok=True)
-        lock = (slot / "lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-        else:
-            return lock, slot
-    raise AssertionError
+    number = 0
+    while (lock := _lock(slot := state_dir / f"stage-{number}")) is None:
+        number += 1
+    return lock, slot
+
+
+def _lock(slot: Path) -> TextIO | None:
+    slot.mkdir(parents=True, exist_ok=True)
+    lock = (slot / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
 
 
 def _folders(path: str) -> list[str]:
