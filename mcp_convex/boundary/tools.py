@@ -42,7 +42,20 @@ def _make_strict(tool: Tool) -> None:
     model = tool.fn_metadata.arg_model
     model.model_config |= ConfigDict(extra="forbid", hide_input_in_errors=True)
     model.model_rebuild(force=True)
-    tool.parameters = model.model_json_schema(by_alias=True)
+    tool.parameters = _without_titles(model.model_json_schema(by_alias=True))
+    tool.fn_metadata.output_schema = _without_titles(tool.fn_metadata.output_schema)
+
+
+def _without_titles(schema: Any) -> Any:
+    """Return *schema* without pydantic's titles, which repeat each name in capitals, in every conversation."""
+    match schema:
+        case dict():
+            kept = {key: value for key, value in schema.items() if key != "title" or not isinstance(value, str)}
+            return {key: _without_titles(value) for key, value in kept.items()}
+        case list():
+            return [_without_titles(item) for item in schema]
+        case _:
+            return schema
 
 
 def _answer(result: BaseModel) -> CallToolResult:
