@@ -8,7 +8,7 @@ from typing import Any
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools.base import Tool
 from mcp.types import CallToolResult, TextContent
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 from typing_extensions import override
 
 from mcp_convex.boundary.rendering import text_of
@@ -43,19 +43,18 @@ def _make_strict(tool: Tool) -> None:
     model.model_config |= ConfigDict(extra="forbid", hide_input_in_errors=True)
     model.model_rebuild(force=True)
     tool.parameters = _without_titles(model.model_json_schema(by_alias=True))
-    tool.fn_metadata.output_schema = _without_titles(tool.fn_metadata.output_schema)
+    tool.fn_metadata.output_schema = _without_titles(tool.fn_metadata.output_schema or {})
 
 
-def _without_titles(schema: Any) -> Any:
+def _without_titles(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Return *schema* without pydantic's titles, which repeat each name in capitals, in every conversation."""
-    match schema:
-        case dict():
-            kept = {key: value for key, value in schema.items() if key != "title" or not isinstance(value, str)}
-            return {key: _without_titles(value) for key, value in kept.items()}
-        case list():
-            return [_without_titles(item) for item in schema]
-        case _:
-            return schema
+    return {key: _inside(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
+
+
+def _inside(value: JsonValue) -> JsonValue:
+    if isinstance(value, list):
+        return [_inside(item) for item in value]
+    return _without_titles(value) if isinstance(value, dict) else value
 
 
 def _answer(result: BaseModel) -> CallToolResult:
