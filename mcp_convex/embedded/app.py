@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -27,6 +26,7 @@ from mcp_convex.embedded.engine import EngineRefused
 from mcp_convex.embedded.files import FileRoutes
 from mcp_convex.embedded.identity import Identities
 from mcp_convex.embedded.logs import LogRoutes
+from mcp_convex.embedded.places import Place
 from mcp_convex.embedded.provision import ProvisionRoutes
 from mcp_convex.embedded.pushes import PushRoutes
 from mcp_convex.embedded.refusals import Refusal
@@ -47,7 +47,7 @@ _ANY_ORIGIN = Middleware(
 )
 
 
-def cloud_app(deployment: Deployment, key: AdminKeyValue, folder: Path) -> Starlette:
+def cloud_app(deployment: Deployment, key: AdminKeyValue, place: Place) -> Starlette:
     """Return what answers on the cloud URL."""
     access = Access(
         AdminKey(deployment.name, key), Identities(lambda: deployment.live.app_auth if deployment.live else [])
@@ -61,8 +61,8 @@ def cloud_app(deployment: Deployment, key: AdminKeyValue, folder: Path) -> Starl
             *PushRoutes(deployment, access).routes(),
             *CallRoutes(deployment, access, functions).routes(),
             *LogRoutes(deployment.logs, access).routes(),
-            *TransferRoutes(deployment, access, system, folder).routes(),
-            *FileRoutes(deployment, folder / "engine").routes(),
+            *TransferRoutes(deployment, access, system, place).routes(),
+            *FileRoutes(deployment, place.engine).routes(),
             *SyncRoutes(deployment, access, functions).routes(),
         ],
         middleware=[_LOOPBACK_ONLY, _ANY_ORIGIN],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -19,7 +18,7 @@ from mcp_convex.embedded.engine import Engine, EngineRefused, Engines, Event
 from mcp_convex.embedded.env_vars import EnvVars, missing
 from mcp_convex.embedded.logs import Logs
 from mcp_convex.embedded.modules import ModuleStore
-from mcp_convex.embedded.places import Urls
+from mcp_convex.embedded.places import Place, Urls
 from mcp_convex.embedded.push import Push, PushFolder
 from mcp_convex.embedded.refusals import Refusal, bad_request
 from mcp_convex.embedded.signals import Signal
@@ -68,7 +67,8 @@ class Commits:
 class Deployment:
     """A running deployment. Everything that calls it goes through here, so that a push can take over in between."""
 
-    def __init__(self, name: str, folder: Path, urls: Urls, launcher: Launcher, tasks: TaskGroup) -> None:
+    def __init__(self, name: str, place: Place, urls: Urls, launcher: Launcher, tasks: TaskGroup) -> None:
+        folder = place.folder
         self.name = name
         self.urls = urls
         self.env = EnvVars(folder / "env.json")
@@ -79,8 +79,8 @@ class Deployment:
         self.generation = 0
         """Grows with each push that goes live and each change of env vars."""
         self._live_file = folder / "live.json"
-        self._code = PushFolder(durable.make_folder(folder / "engine") / "code")
-        self._engines = Engines(launcher, folder / "engine", tasks, self._on_event)
+        self._code = PushFolder(durable.make_folder(place.engine) / "code", place.node_modules)
+        self._engines = Engines(launcher, place, tasks, self._on_event)
         self._tasks = tasks
         self._engine: Engine | None = None
         self._candidate: _Candidate | None = None
@@ -235,7 +235,7 @@ class Deployment:
         return self._engine
 
     async def _revive(self) -> Engine:
-        engine = await self._engines.take()
+        engine = await self._engines.take(fresh=bool(self.live and self.live.packages))
         try:
             if self.live:
                 await engine.call("load", **self._terms(self.live), deadline_s=_LOAD_S)
@@ -250,7 +250,8 @@ class Deployment:
         return engine
 
     async def _load(self, push: Push) -> _Candidate:
-        engine, env = await self._engines.take(), self.env.values
+        # What is installed by now may not have been there when the spare engine started.
+        engine, env = await self._engines.take(fresh=bool(push.packages)), self.env.values
         try:
             answer = await engine.call("load", **self._terms(push), deadline_s=_LOAD_S)
         except EngineRefused:

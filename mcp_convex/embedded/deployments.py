@@ -20,12 +20,16 @@ from mcp_convex.domain.ports import EmbeddedDeployments, Launcher, Reach
 from mcp_convex.domain.secrets import AdminKeyValue
 from mcp_convex.embedded import durable
 from mcp_convex.embedded.auth import load_or_make
-from mcp_convex.embedded.places import LOOPBACK, Urls, locked, remembered_urls
+from mcp_convex.embedded.places import LOOPBACK, Place, Urls, locked, remembered_urls
 
 logger = logging.getLogger(__name__)
 
 _FOLDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 _OTHER_STARTS_S = 10.0
+
+
+def _nowhere(_: WorkspaceId) -> None:
+    """Say that a workspace has no npm packages on this machine."""
 
 
 class LocalEmbeddedDeployments(EmbeddedDeployments):
@@ -35,10 +39,19 @@ class LocalEmbeddedDeployments(EmbeddedDeployments):
     Where another process already serves a workspace's deployment, that one is used.
     """
 
-    def __init__(self, data_dir: Path, launcher: Launcher, *, admin_key: AdminKeyValue | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        launcher: Launcher,
+        *,
+        admin_key: AdminKeyValue | None = None,
+        node_modules: Callable[[WorkspaceId], Path | None] = _nowhere,
+    ) -> None:
+        """Keep everything below *data_dir*; *node_modules* says where a workspace's npm packages are."""
         self._data_dir = data_dir.absolute()
         self._launcher = launcher
         self._admin_key = admin_key
+        self._node_modules = node_modules
         self._starting = anyio.Lock()
         self._served: dict[WorkspaceId, Reach] = {}
         self._tasks: TaskGroup = anyio.create_task_group()
@@ -80,7 +93,8 @@ class LocalEmbeddedDeployments(EmbeddedDeployments):
                 # Starlette and uvicorn take a quarter of a second to load, and a start of the server none.
                 from mcp_convex.embedded.serving import serving  # noqa: PLC0415
 
-                async with serving(name, folder, key, self._launcher) as urls:
+                place = Place(folder, self._node_modules(workspace))
+                async with serving(name, place, key, self._launcher) as urls:
                     self._served[workspace] = _reach(name, urls, key)
                     task_status.started(self._served[workspace])
                     await anyio.sleep_forever()

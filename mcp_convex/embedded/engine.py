@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 from mcp_convex.domain.errors import EngineFailed
 from mcp_convex.domain.ports import ConfinedProcess, Launch, Launcher
 from mcp_convex.embedded import durable
+from mcp_convex.embedded.places import Place
 
 ENGINE = Path(__file__).parent / "engine" / "main.mjs"
 
@@ -120,25 +121,27 @@ class Engines:
     """Starts engines for one deployment, and keeps one ahead so that a push does not wait for Node."""
 
     def __init__(
-        self, launcher: Launcher, folder: Path, tasks: TaskGroup, on_event: Callable[[Engine, Event], None]
+        self, launcher: Launcher, place: Place, tasks: TaskGroup, on_event: Callable[[Engine, Event], None]
     ) -> None:
         self._launcher = launcher
-        self._folder = folder
+        self._place = place
         self._tasks = tasks
         self._on_event = on_event
         self._starting = anyio.Lock()
         self._spare: Engine | None = None
 
-    async def take(self) -> Engine:
+    async def take(self, *, fresh: bool = False) -> Engine:
         """
-        Return an engine that nobody else has, the spare one if there is one.
+        Return an engine that nobody else has: the spare one if there is one, or one that starts now if *fresh*.
 
         Raises:
             ToolMissing: There is no Node, or it is too old.
         """
         async with self._starting:
+            if fresh or self._spare is None or self._spare.ended:
+                return await self._start()
             spare, self._spare = self._spare, None
-            return spare if spare and not spare.ended else await self._start()
+            return spare
 
     async def warm_up(self) -> None:
         """Have a spare engine ready."""
@@ -151,10 +154,10 @@ class Engines:
         with theirs:
             launch = Launch(
                 argv=["node", str(ENGINE), str(theirs.fileno())],
-                cwd=self._folder,
+                cwd=self._place.engine,
                 env={"TZ": "UTC"},
-                readable=[ENGINE.parent, self._folder],
-                writable=[durable.make_folder(self._folder / "data")],
+                readable=[ENGINE.parent, self._place.engine, *self._place.packages()],
+                writable=[durable.make_folder(self._place.engine / "data")],
                 pass_fds=[theirs.fileno()],
             )
             try:

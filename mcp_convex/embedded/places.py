@@ -8,6 +8,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,24 @@ class Urls(NamedTuple):
 
     cloud: str
     site: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a deployment keeps its things."""
+
+    folder: Path
+    node_modules: Path | None = None
+    """The npm packages of the workspace, for node modules that import them unbundled."""
+
+    @property
+    def engine(self) -> Path:
+        """The part of the folder that functions can see: no key and no env vars."""
+        return self.folder / "engine"
+
+    def packages(self) -> list[Path]:
+        """Return the folder of npm packages, if it is there by now."""
+        return [self.node_modules] if self.node_modules and self.node_modules.is_dir() else []
 
 
 @contextlib.contextmanager

@@ -50,6 +50,8 @@ class Push:
     functions: str
     node_version: str | None
     definitions: list[Definition]
+    packages: list[str] = field(default_factory=list[str])
+    """What its node modules import from npm, unbundled."""
     analysis: dict[str, Any] = field(default_factory=dict[str, Any])
     app: dict[str, Any] = field(default_factory=dict[str, Any])
     app_auth: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -132,16 +134,18 @@ class Push:
                 ),
             ]
             functions = body["functions"]
+            packages = [dependency["name"] for dependency in body["nodeDependencies"]]
         except (KeyError, TypeError, AttributeError) as exc:
             raise bad_request("BadPushRequest", f"The push lacks {exc}, or it is not what it should be.") from exc
-        return cls(secrets.token_hex(8), functions, body.get("nodeVersion"), definitions)
+        return cls(secrets.token_hex(8), functions, body.get("nodeVersion"), definitions, packages)
 
 
 class PushFolder:
-    """Where the engine reads what was pushed: a folder a push, each complete in itself."""
+    """Where the engine reads what was pushed: a folder a push, each complete but for npm packages."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, node_modules: Path | None) -> None:
         self._folder = folder
+        self._node_modules = node_modules
 
     def write(self, push: Push, modules: ModuleStore) -> None:
         """
@@ -156,6 +160,8 @@ class PushFolder:
             for number, definition in enumerate(push.definitions)
         ]
         (root / "package.json").write_text('{"type":"module"}')
+        if push.packages and self._node_modules:
+            (root / "node_modules").symlink_to(self._node_modules)
         manifest = {"functions": push.functions, "app": described[0], "components": described[1:]}
         (root / "push.json").write_text(json.dumps(manifest))
 

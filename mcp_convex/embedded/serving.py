@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import AsyncGenerator, Generator
-from pathlib import Path
 
 import anyio
 import uvicorn
@@ -16,28 +15,28 @@ from mcp_convex.domain.ports import Launcher
 from mcp_convex.domain.secrets import AdminKeyValue
 from mcp_convex.embedded.app import cloud_app, site_app
 from mcp_convex.embedded.deployment import Deployment
-from mcp_convex.embedded.places import Urls, listening
+from mcp_convex.embedded.places import Place, Urls, listening
 
 _MAX_MESSAGE = 64 * 1024 * 1024
 
 
 @contextlib.asynccontextmanager
-async def serving(name: str, folder: Path, key: AdminKeyValue, launcher: Launcher) -> AsyncGenerator[Urls]:
+async def serving(name: str, place: Place, key: AdminKeyValue, launcher: Launcher) -> AsyncGenerator[Urls]:
     """
-    Serve the deployment kept in *folder*, which this process holds the lock of, until the block ends.
+    Serve the deployment kept at *place*, whose folder this process has locked, until the block ends.
 
     Raises:
         PortInUse: One of its ports is taken by another program.
         ToolMissing: There is no Node, or it is too old. (Within a group, as task groups raise.)
     """
-    with listening(folder) as (urls, cloud, site):
+    with listening(place.folder) as (urls, cloud, site):
         async with anyio.create_task_group() as tasks:
-            deployment = Deployment(name, folder, urls, launcher, tasks)
+            deployment = Deployment(name, place, urls, launcher, tasks)
             await deployment.start()
             try:
                 async with (
                     anyio.create_task_group() as servers,
-                    _served(cloud_app(deployment, key, folder), cloud, servers),
+                    _served(cloud_app(deployment, key, place), cloud, servers),
                     _served(site_app(deployment), site, servers),
                 ):
                     yield urls

@@ -17,6 +17,7 @@ from mcp_convex.embedded.access import Access
 from mcp_convex.embedded.bodies import read_bytes, read_json
 from mcp_convex.embedded.deployment import Deployment
 from mcp_convex.embedded.engine import EngineRefused
+from mcp_convex.embedded.places import Place
 from mcp_convex.embedded.refusals import Refusal, bad_request, not_found
 from mcp_convex.embedded.snapshots import ImportFile, ImportTerms, Snapshots
 from mcp_convex.embedded.system import Args, SystemQueries
@@ -28,12 +29,12 @@ _KEPT_IMPORTS = 20
 class TransferRoutes:
     """Each import and export is done within its request; the CLI finds the outcome by a system query."""
 
-    def __init__(self, deployment: Deployment, access: Access, system: SystemQueries, folder: Path) -> None:
+    def __init__(self, deployment: Deployment, access: Access, system: SystemQueries, place: Place) -> None:
         self._deployment = deployment
         self._access = access
-        self._snapshots = Snapshots(deployment, folder / "engine")
-        self._uploads = durable.make_folder(folder / "uploads")
-        self._exports = durable.make_folder(folder / "exports")
+        self._snapshots = Snapshots(deployment, place.engine)
+        self._uploads = durable.make_folder(place.folder / "uploads")
+        self._exports = durable.make_folder(place.folder / "exports")
         self._imports: dict[str, tuple[ImportFile | None, dict[str, Any]]] = {}
         self._latest_export: int | None = None
         system.add("cli/exports:getLatest", self._export_state)

@@ -14,7 +14,7 @@ import anyio
 import httpx2
 
 from mcp_convex.domain.models import WorkspaceId
-from mcp_convex.domain.ports import Reach
+from mcp_convex.domain.ports import Launcher, Reach
 from mcp_convex.embedded import LocalEmbeddedDeployments
 from tests.doubles.plain_launcher import PlainLauncher
 from tests.doubles.projects import make_project
@@ -37,7 +37,7 @@ class Running:
 
     project: Path
     reach: Reach
-    launcher: PlainLauncher
+    launcher: Launcher
     http: httpx2.AsyncClient
     """Speaks with the cloud URL as an admin."""
     data_dir: Path = field(repr=False)
@@ -90,13 +90,14 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, sources: Mapping[str, str]) -> AsyncIterator[Running]:
+async def running(folder: Path, sources: Mapping[str, str], launcher: Launcher | None = None) -> AsyncIterator[Running]:
     """Serve a deployment in *folder*, with a project of *sources* that is not pushed yet."""
-    launcher = PlainLauncher()
+    launcher = launcher or PlainLauncher()
     project = folder / "project"
     if not project.exists():
         make_project(project, {**SKELETON, **sources})
-    async with LocalEmbeddedDeployments(folder / "data", launcher) as deployments:
+    packages = project / "node_modules"
+    async with LocalEmbeddedDeployments(folder / "data", launcher, node_modules=lambda _: packages) as deployments:
         reach = await deployments.ensure(WORKSPACE)
         headers = {"Authorization": f"Convex {reach.credential.get_secret_value()}"}
         async with httpx2.AsyncClient(base_url=reach.target.url, headers=headers, timeout=30) as http:
@@ -104,7 +105,7 @@ async def running(folder: Path, sources: Mapping[str, str]) -> AsyncIterator[Run
 
 
 SKELETON = {
-    "convex.json": '{"aiFiles": {"enabled": false}}',
+    "convex.json": '{"aiFiles": {"enabled": false}, "node": {"externalPackages": ["ws"]}}',
     "convex/tsconfig.json": """{
       "compilerOptions": {
         "strict": true, "moduleResolution": "Bundler", "skipLibCheck": true, "allowJs": true, "target": "ESNext",

@@ -11,6 +11,7 @@ import pytest
 
 from mcp_convex.domain.errors import EngineFailed
 from mcp_convex.embedded.engine import Engine, EngineRefused, Engines, Event
+from mcp_convex.embedded.places import Place
 from tests.doubles.plain_launcher import PlainLauncher
 
 pytestmark = pytest.mark.anyio
@@ -27,14 +28,14 @@ export const forever = loop;
 async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
     module = {"path": "loop.js", "file": "app/functions/loop.js", "environment": "isolate"}
     app = {"definitionPath": "", "udfServerVersion": "1.48.0", "dependencies": [], "definition": None, "schema": None}
-    root = tmp_path / "code" / "p"
+    root = tmp_path / "engine" / "code" / "p"
     (root / "app" / "functions").mkdir(parents=True)
     (root / module["file"]).write_text(LOOP)
     (root / "package.json").write_text('{"type": "module"}')
     manifest = {"functions": "convex/", "app": {**app, "modules": [module]}, "components": []}
     (root / "push.json").write_text(json.dumps(manifest))
     async with anyio.create_task_group() as tasks:
-        yield await Engines(PlainLauncher(), tmp_path, tasks, ignore).take()
+        yield await Engines(PlainLauncher(), Place(tmp_path), tasks, ignore).take()
         tasks.cancel_scope.cancel()
 
 

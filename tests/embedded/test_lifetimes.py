@@ -95,9 +95,10 @@ async def test_a_server_that_is_killed_loses_nothing_and_leaves_no_engine(folder
 
 
 async def test_two_processes_share_one_deployment(folder: Path) -> None:
-    async with standalone(folder / "data") as (_, url), running(folder, {}) as second:
+    launcher = PlainLauncher()
+    async with standalone(folder / "data") as (_, url), running(folder, {}, launcher) as second:
         assert url == second.reach.target.url
-        assert [] == second.launcher.started
+        assert [] == launcher.started
         assert "first" in await bodies(second)
 
 
@@ -136,9 +137,10 @@ async def test_a_port_that_another_program_took_is_named(folder: Path) -> None:
 
 
 async def test_an_engine_that_dies_is_started_again_with_everything(folder: Path) -> None:
-    async with running(folder, {}) as chat:
+    launcher = PlainLauncher()
+    async with running(folder, {}, launcher) as chat:
         before = await bodies(chat)
-        for engine in list(chat.launcher.started):
+        for engine in list(launcher.started):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(engine.pid, signal.SIGKILL)
         with anyio.fail_after(10):

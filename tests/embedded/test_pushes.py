@@ -238,6 +238,24 @@ async def test_a_body_that_is_no_push_is_refused(chat: Running) -> None:
     ]
 
 
+async def test_a_node_module_finds_the_packages_of_the_workspace(chat: Running) -> None:
+    manifest = (chat.project / "package.json").read_text()
+    named = json.loads(manifest)
+    named["dependencies"]["ws"] = "*"
+    code = (
+        '"use node";\nimport ws from "ws";\nimport { action } from "./_generated/server";'
+        "export const kind = action(async () => typeof ws);"
+    )
+    chat.write({"package.json": json.dumps(named), "convex/bad.ts": code})
+    body = bundle(chat.project)
+    pushed = await chat.push()
+    chat.write({"package.json": manifest})
+
+    assert ["ws"] == [package["name"] for package in body["nodeDependencies"]]
+    assert 0 == pushed.code, pushed.said
+    assert "function" == await chat.value("action", "bad:kind")
+
+
 async def test_old_code_does_not_pile_up(chat: Running) -> None:
     pusher = Pusher(chat)
     for number in range(8):

@@ -6,6 +6,7 @@ import { FunctionFailure } from "./errors.mjs";
 import { currentFrame } from "./frames.mjs";
 import { QueryStream, readPage, visible } from "./queries.mjs";
 import { searchVector } from "./search.mjs";
+import { integer } from "./values.mjs";
 
 const HANDLE = "function://";
 const READ_ONLY = "System tables (prefixed with `_`) are read-only.";
@@ -53,9 +54,9 @@ export class Syscalls {
   /** Return the object that app code finds as `globalThis.Convex`. */
   global() {
     return {
-      syscall: (op, args) => JSON.stringify(this.#sync(op)(this.#frame(), JSON.parse(args))),
+      syscall: (op, args) => JSON.stringify(find(this.#sync, op)(this.#frame(), JSON.parse(args))),
       asyncSyscall: (op, args) => this.#answer(op, args),
-      jsSyscall: (op, args) => this.#js(op)(this.#frame(), args),
+      jsSyscall: (op, args) => find(this.#js, op)(this.#frame(), args),
     };
   }
 
@@ -68,35 +69,25 @@ export class Syscalls {
 
   async #answer(op, text) {
     const frame = this.#frame();
-    const answer = this.#async(op)(frame, JSON.parse(text));
+    const answer = find(this.#async, op)(frame, JSON.parse(text));
     return JSON.stringify((await answer) ?? null);
   }
 
-  #sync(op) {
-    const answers = {
-      "1.0/queryStream": (frame, { query }) => this.#openQuery(frame, query),
-      "1.0/queryCleanup": (frame, { queryId }) => frame.queries.delete(queryId),
-      "1.0/db/normalizeId": (frame, args) => this.#normalizeId(frame, args),
-      "1.0/getSnapshotTs": (frame) => ({ $integer: toInteger(withinTransaction(frame).snapshotTs) }),
-    };
-    return answers[op] ?? unknown(op);
-  }
+  #js = {
+    "storage/storeBlob": async (frame, { blob, options }) =>
+      this.#files.store(frame, Buffer.from(await blob.arrayBuffer()), { contentType: blob.type, sha256: options?.sha256 }),
+    "storage/getBlob": async (frame, { storageId }) => {
+      const found = this.#files.read(frame, storageId);
+      return found === null ? null : new Blob([found.bytes], { type: found.contentType ?? "" });
+    },
+  };
 
-  #async(op) {
-    const answers = { ...this.#databaseOps, ...this.#callOps, ...this.#metaOps, ...this.#storageOps };
-    return answers[op] ?? unknown(op);
-  }
-
-  #js(op) {
-    const answers = {
-      "storage/storeBlob": async (frame, { blob, options }) => this.#files.store(frame, Buffer.from(await blob.arrayBuffer()), { contentType: blob.type, sha256: options?.sha256 }),
-      "storage/getBlob": async (frame, { storageId }) => {
-        const found = this.#files.read(frame, storageId);
-        return found === null ? null : new Blob([found.bytes], { type: found.contentType ?? "" });
-      },
-    };
-    return answers[op] ?? unknown(op);
-  }
+  #sync = {
+    "1.0/queryStream": (frame, { query }) => this.#openQuery(frame, query),
+    "1.0/queryCleanup": (frame, { queryId }) => frame.queries.delete(queryId),
+    "1.0/db/normalizeId": (frame, args) => this.#normalizeId(frame, args),
+    "1.0/getSnapshotTs": (frame) => integer(withinTransaction(frame).snapshotTs),
+  };
 
   #openQuery(frame, query) {
     const stream = new QueryStream(this.#database, withinTransaction(frame), frame.component, query);
@@ -244,14 +235,11 @@ export class Syscalls {
       return found === null ? null : { blob: found.bytes.toString("base64"), contentType: found.contentType };
     },
   };
+
+  #async = { ...this.#databaseOps, ...this.#callOps, ...this.#metaOps, ...this.#storageOps };
 }
 
-function toInteger(value) {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigInt64LE(value);
-  return bytes.toString("base64");
-}
-
-function unknown(op) {
+function find(ops, op) {
+  if (Object.hasOwn(ops, op)) return ops[op];
   throw new Error(`Unknown async operation ${op}: the embedded deployment does not have it.`);
 }
