@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from mcp_convex.domain.audit import AuditEvent
 from mcp_convex.domain.connections import (
     Connection,
     ConnectionId,
@@ -560,3 +561,15 @@ class ProvisioningStore(ABC):
     @abstractmethod
     async def open_run(self, principal: PrincipalId, workspace: WorkspaceId, name: str) -> ProvisioningRun | None:
         """Return the run for *name* that has not reached its end, if there is one."""
+
+
+class AuditStore(ABC):
+    """What was done, by whom and when. No event holds a value."""
+
+    @abstractmethod
+    async def add(self, principal: PrincipalId, event: AuditEvent) -> None:
+        """Keep *event*; those beyond a certain age go."""
+
+    @abstractmethod
+    async def latest(self, principal: PrincipalId, *, limit: int) -> tuple[AuditEvent, ...]:
+        """Return the principal's events, newest first, *limit* at most."""

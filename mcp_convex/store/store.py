@@ -9,11 +9,23 @@ from pathlib import Path
 from sqlalchemy import Column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mcp_convex.domain.ports import LeaseStore, PushStore, TargetStore
+from mcp_convex.domain.ports import (
+    AuditStore,
+    ConnectionStore,
+    LeaseStore,
+    PageStore,
+    ProvisioningStore,
+    PushStore,
+    TargetStore,
+)
+from mcp_convex.store.audit import SqlAuditStore
+from mcp_convex.store.connections import SqlConnectionStore
 from mcp_convex.store.database import Database, opened_database
 from mcp_convex.store.encryption import Cipher
 from mcp_convex.store.keys import KeyRing
 from mcp_convex.store.leases import SqlLeaseStore
+from mcp_convex.store.pages import SqlPageStore
+from mcp_convex.store.provisioning import SqlProvisioningStore
 from mcp_convex.store.pushes import SqlPushStore
 from mcp_convex.store.schema import bring_to_head
 from mcp_convex.store.tables import ENCRYPTED, place
@@ -27,6 +39,10 @@ class Store:
         self.targets: TargetStore = SqlTargetStore(database, cipher)
         self.leases: LeaseStore = SqlLeaseStore(database)
         self.pushes: PushStore = SqlPushStore(database)
+        self.connections: ConnectionStore = SqlConnectionStore(database, cipher)
+        self.pages: PageStore = SqlPageStore(database, cipher)
+        self.provisioning: ProvisioningStore = SqlProvisioningStore(database)
+        self.audit: AuditStore = SqlAuditStore(database)
         self._database = database
         self._cipher = cipher
 
@@ -42,7 +58,8 @@ class Store:
 
     async def _rotate(self, connection: AsyncConnection, column: Column[bytes]) -> int:
         key = column.table.primary_key.columns
-        rows = (await connection.execute(select(*key, column).with_for_update())).all()
+        sealed_ones = select(*key, column).where(column.is_not(None)).with_for_update()
+        rows = (await connection.execute(sealed_ones)).all()
         for *identity, sealed in rows:
             belongs = place(column, *identity)
             anew = self._cipher.seal(self._cipher.open(sealed, belongs), belongs)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, Index, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration. Kept here so that opening a store that is up to date needs no Alembic."""
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"})
@@ -20,6 +20,7 @@ targets = Table(
     Column("url", String, nullable=False),
     Column("site_url", String),
     Column("credential", LargeBinary, nullable=False),
+    Column("connection", String, comment="The one it came through; none for a key of the person's own."),
 )
 
 leases = Table(
@@ -41,7 +42,69 @@ pushes = Table(
     Index(None, "principal", "workspace", "started_at"),
 )
 
-ENCRYPTED = (targets.c.credential,)
+connections = Table(
+    "connections",
+    metadata,
+    Column("principal", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("started_at", Double, nullable=False, comment="Seconds since the epoch."),
+    Column("record", Text, nullable=False, comment="The whole record, as JSON."),
+    Column("token", LargeBinary, comment="None until the person has consented."),
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("handle", String, primary_key=True),
+    Column("principal", String, nullable=False),
+    Column("expires_at", Double, nullable=False, comment="Seconds since the epoch."),
+    Column("record", Text, nullable=False, comment="The whole record, as JSON."),
+)
+
+flows = Table(
+    "flows",
+    metadata,
+    Column("principal", String, primary_key=True),
+    Column("state", String, primary_key=True),
+    Column("connection", String, nullable=False),
+    Column("expires_at", Double, nullable=False, comment="Seconds since the epoch."),
+    Column("record", Text, nullable=False, comment="The whole record, as JSON."),
+    Column("verifier", LargeBinary, nullable=False),
+    Index(None, "state", unique=True),
+)
+
+provisioning_runs = Table(
+    "provisioning_runs",
+    metadata,
+    Column("principal", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("workspace", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("record", Text, nullable=False, comment="The whole record, as JSON."),
+)
+Index(
+    "ix_provisioning_runs_open",
+    provisioning_runs.c.principal,
+    provisioning_runs.c.workspace,
+    provisioning_runs.c.name,
+    unique=True,
+    sqlite_where=provisioning_runs.c.is_open,
+    postgresql_where=provisioning_runs.c.is_open,
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("principal", String, nullable=False),
+    Column("at", Double, nullable=False, comment="Seconds since the epoch."),
+    Column("record", Text, nullable=False, comment="The whole record, as JSON."),
+    Index(None, "principal", "at"),
+    Index(None, "at"),
+)
+
+ENCRYPTED: tuple[Column[bytes], ...] = (targets.c.credential, connections.c.token, flows.c.verifier)
 """Every column that holds a sealed value."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import SecretStr
 from sqlalchemy import delete, select
 
+from mcp_convex.domain.connections import ConnectionId
 from mcp_convex.domain.models import PrincipalId, Target, WorkspaceId
 from mcp_convex.domain.ports import Reach, TargetStore
 from mcp_convex.domain.secrets import AdminKeyValue
@@ -36,13 +37,21 @@ class SqlTargetStore(TargetStore):
         key = self._cipher.open(row["credential"], place(targets.c.credential, principal, workspace))
         return Reach(target, AdminKeyValue(SecretStr(key)))
 
-    async def put(self, principal: PrincipalId, workspace: WorkspaceId, reach: Reach) -> None:
+    async def put(
+        self, principal: PrincipalId, workspace: WorkspaceId, reach: Reach, *, connection: ConnectionId | None = None
+    ) -> None:
         sealed = self._cipher.seal(
             reach.credential.get_secret_value(), place(targets.c.credential, principal, workspace)
         )
-        row = {"principal": principal, "workspace": workspace, **reach.target.model_dump(), "credential": sealed}
-        async with self._database.writing() as connection:
-            await connection.execute(upsert(connection, targets, row))
+        row = {
+            "principal": principal,
+            "workspace": workspace,
+            **reach.target.model_dump(),
+            "credential": sealed,
+            "connection": connection,
+        }
+        async with self._database.writing() as database:
+            await database.execute(upsert(database, targets, row))
 
     async def delete(self, principal: PrincipalId, workspace: WorkspaceId) -> bool:
         unlink = delete(targets).where(targets.c.principal == principal, targets.c.workspace == workspace)

@@ -1,0 +1,32 @@
+"""What was done, in a form that can be kept and shown: no argument and no answer is in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+
+from pydantic import Field
+
+from mcp_convex.domain.models import Arguments, Model
+
+
+class AuditEvent(Model):
+    """One call of a tool."""
+
+    at: datetime
+    tool: str
+    target: str | None = Field(default=None, description="The deployment's name, where one was meant.")
+    arguments: str = Field(description="Their digest: which calls were alike, and nothing of what they said.")
+    outcome: str = Field(description="`ok`, or the code of the error.")
+    duration_s: float = Field(description="Seconds.")
+
+
+def digest(arguments: Arguments, key: bytes) -> str:
+    """
+    Return a digest of *arguments*, in hex.
+
+    It takes a *key* that is no part of the event, since the digest of a short value alone would betray it.
+    """
+    text = json.dumps(arguments, sort_keys=True, default=str).encode()
+    return hashlib.blake2b(text, key=key, digest_size=16).hexdigest()

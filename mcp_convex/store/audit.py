@@ -1,0 +1,36 @@
+"""What was done, as JSON of the domain's own events."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import delete, insert, select
+
+from mcp_convex.domain.audit import AuditEvent
+from mcp_convex.domain.models import PrincipalId
+from mcp_convex.domain.ports import AuditStore
+from mcp_convex.store.database import Database, decoding
+from mcp_convex.store.dialects import database_clock
+from mcp_convex.store.tables import audit_events
+
+KEPT = timedelta(days=90)
+
+
+class SqlAuditStore(AuditStore):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, principal: PrincipalId, event: AuditEvent) -> None:
+        row = {"principal": principal, "at": event.at.timestamp(), "record": event.model_dump_json()}
+        too_old = audit_events.c.at < database_clock() - KEPT.total_seconds()
+        async with self._database.writing() as connection:
+            await connection.execute(insert(audit_events).values(row))
+            await connection.execute(delete(audit_events).where(too_old))
+
+    async def latest(self, principal: PrincipalId, *, limit: int) -> tuple[AuditEvent, ...]:
+        newest_first = audit_events.c.at.desc(), audit_events.c.number.desc()
+        wanted = select(audit_events.c.record).where(audit_events.c.principal == principal)
+        async with self._database.reading() as connection:
+            records = (await connection.scalars(wanted.order_by(*newest_first).limit(limit))).all()
+        with decoding():
+            return tuple(AuditEvent.model_validate_json(record) for record in records)
