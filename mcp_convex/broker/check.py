@@ -17,10 +17,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from mcp_convex.broker import verdicts
+from mcp_convex.broker.answers import Answer, said
 from mcp_convex.broker.confinement import strays
 from mcp_convex.broker.session import Call, Session
 from mcp_convex.broker.steps import CANONICAL_URLS, CONFIG_HASHES, START_PUSH, WAIT_FOR_SCHEMA
-from mcp_convex.broker.verdicts import Answer, Ended, said
+from mcp_convex.broker.verdicts import Ended
 from mcp_convex.broker.wire import PushRequest
 
 _NOWHERE = "http://127.0.0.1:9"

@@ -8,20 +8,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcp_convex.broker.answers import Answer, said
 from mcp_convex.broker.listener import Listener
 from mcp_convex.broker.packing import MAX_BODY, BodyCutOff, BodyTooLarge, unpacked
-from mcp_convex.broker.session import Opening, Session
 from mcp_convex.broker.tuning import Tuning
-from mcp_convex.broker.upstream import Deadline, Upstream
-from mcp_convex.broker.verdicts import Answer, said
 from mcp_convex.domain.ports import Gate, GateSession, OnStage, PushTerms
 
 if TYPE_CHECKING:
     import httpx2
 
-_HEAD_START = 0.1
-"""How much earlier than the CLI's deadline the gate's own ends, as a part of it, so that the gate decides first."""
-_LONGEST_HEAD_START_S = 2.0
+    from mcp_convex.broker.session import Session
 
 _CLI = re.compile(r"[\w.+-]{1,64}", re.ASCII)
 """A CLI's name and version, such as `npm-cli-1.48.0`."""
@@ -41,7 +37,9 @@ class LocalGate(Gate):
 
     @asynccontextmanager
     async def open(self, terms: PushTerms, on_stage: OnStage) -> AsyncGenerator[GateSession]:
-        session = self._session(await self._listener.url(), terms, on_stage)
+        from mcp_convex.broker.opening import opened  # noqa: PLC0415 - the server starts before it needs this
+
+        session = opened(await self._listener.url(), terms, on_stage, self._tuning, self._connected)
         self._sessions.append(session)
         try:
             yield session
@@ -65,22 +63,10 @@ class LocalGate(Gate):
             await self._client.aclose()
             self._client = None
 
-    def _session(self, url: str, terms: PushTerms, on_stage: OnStage) -> Session:
-        deadline = Deadline(terms.deadline_s - min(_HEAD_START * terms.deadline_s, _LONGEST_HEAD_START_S))
-        opening = Opening(url, terms, on_stage, deadline)
-        if terms.purpose == "check" or terms.reach is None:
-            from mcp_convex.broker.check import CheckSession  # noqa: PLC0415 - loaded when the first one runs
-
-            return CheckSession(opening)
-        from mcp_convex.broker.push import PushSession  # noqa: PLC0415 - loaded when the first one runs
-
-        upstream = Upstream(self._connected(), terms.reach, deadline, self._tuning)
-        return PushSession(opening, upstream, self._tuning)
-
     def _connected(self) -> httpx2.AsyncClient:
         """Return the client for every upstream call: no proxy or netrc of this process, and no redirects."""
         if self._client is None:
-            import httpx2  # noqa: PLC0415 - the server answers its first request before it needs this
+            import httpx2  # noqa: PLC0415 - as above
 
             headers = {"User-Agent": "mcp-convex", "Accept-Encoding": "gzip"}
             self._client = httpx2.AsyncClient(

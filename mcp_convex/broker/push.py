@@ -11,6 +11,7 @@ import anyio
 from pydantic import ValidationError
 
 from mcp_convex.broker import verdicts
+from mcp_convex.broker.answers import Answer, said
 from mcp_convex.broker.changes import Hashes, changes_of, pushed_hashes
 from mcp_convex.broker.confinement import strays
 from mcp_convex.broker.consent import consent_needed, large_backfills
@@ -27,7 +28,7 @@ from mcp_convex.broker.steps import (
 )
 from mcp_convex.broker.tuning import Tuning
 from mcp_convex.broker.upstream import Lost, Reply, Upstream
-from mcp_convex.broker.verdicts import Answer, Ended, said
+from mcp_convex.broker.verdicts import Ended
 from mcp_convex.broker.wire import (
     CanonicalUrls,
     ConfigHashes,

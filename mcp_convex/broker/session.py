@@ -12,10 +12,11 @@ import anyio
 from pydantic import SecretStr, ValidationError
 
 from mcp_convex.broker import verdicts
+from mcp_convex.broker.answers import Answer, said
 from mcp_convex.broker.packing import BodyCutOff, BodyTooLarge, BodyUnreadable
 from mcp_convex.broker.steps import REPORT_PUSH_COMPLETED, STEPS, Step
 from mcp_convex.broker.upstream import Deadline
-from mcp_convex.broker.verdicts import Answer, Ended, said
+from mcp_convex.broker.verdicts import Ended
 from mcp_convex.broker.wire import Keyed
 from mcp_convex.domain.ports import GateSession, OnStage, PushTerms
 from mcp_convex.domain.pushes import STAGES, Changes, Diagnostic, FailureClass, GateVerdict, Stage

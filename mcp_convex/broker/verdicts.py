@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from mcp_convex.broker.answers import Answer, said
 from mcp_convex.broker.steps import Step
 from mcp_convex.broker.upstream import Lost, Reply
 from mcp_convex.broker.wire import SchemaStatus
@@ -18,15 +17,6 @@ _TRANSIENT_CODE = "RaceDetected"
 """The code on which the CLI begins the push again, though the status is 400."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the CLI gets."""
-
-    status: int
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-
-
 class Ended(Exception):
     """The push is over: the gate has decided."""
 
@@ -37,11 +27,6 @@ class Ended(Exception):
         self.failure: FailureClass | None = failure
         self.diagnostics = tuple(diagnostics)
         self.answer = answer or _told(self.diagnostics)
-
-
-def said(status: int, code: str, message: str) -> Answer:
-    """Return an answer in the form of Convex's own refusals."""
-    return Answer(status, json.dumps({"code": code, "message": message}).encode())
 
 
 def refused(step: Step, reply: Reply) -> Ended:

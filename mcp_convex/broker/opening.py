@@ -1,0 +1,31 @@
+"""Which kind of session the terms of a push ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mcp_convex.broker.check import CheckSession
+from mcp_convex.broker.push import PushSession
+from mcp_convex.broker.session import Opening, Session
+from mcp_convex.broker.tuning import Tuning
+from mcp_convex.broker.upstream import Deadline, Upstream
+from mcp_convex.domain.ports import OnStage, PushTerms
+
+if TYPE_CHECKING:
+    import httpx2
+
+_HEAD_START = 0.1
+"""How much earlier than the CLI's deadline the gate's own ends, as a part of it, so that the gate decides first."""
+_LONGEST_HEAD_START_S = 2.0
+
+
+def opened(
+    url: str, terms: PushTerms, on_stage: OnStage, tuning: Tuning, client: Callable[[], httpx2.AsyncClient]
+) -> Session:
+    """Return a session at *url*; *client* is asked for only where there is a deployment to speak to."""
+    deadline = Deadline(terms.deadline_s - min(_HEAD_START * terms.deadline_s, _LONGEST_HEAD_START_S))
+    opening = Opening(url, terms, on_stage, deadline)
+    if terms.purpose == "check" or terms.reach is None:
+        return CheckSession(opening)
+    return PushSession(opening, Upstream(client(), terms.reach, deadline, tuning), tuning)
