@@ -4,7 +4,8 @@ import { checkSchedule } from "./crons.mjs";
 import { RequestError } from "./errors.mjs";
 import { uncaught } from "./trace.mjs";
 
-const FAILED = "Hit an error while pushing:\nLoading the pushed modules encountered the following\n    error:\nFailed to analyze ";
+const FAILED =
+  "Hit an error while pushing:\nLoading the pushed modules encountered the following\n    error:\nFailed to analyze ";
 const KINDS = { isQuery: "Query", isMutation: "Mutation", isAction: "Action" };
 
 function invalid(path, reason) {
@@ -12,12 +13,12 @@ function invalid(path, reason) {
 }
 
 /** Return the kind of a registered function, or null for anything else that a module exports. */
-export function kindOf(exported) {
+function kindOf(exported) {
   if (typeof exported !== "function") return null;
   return Object.entries(KINDS).find(([mark]) => exported[mark] === true)?.[1] ?? null;
 }
 
-export function visibilityOf(exported) {
+function visibilityOf(exported) {
   if (exported.isPublic) return { kind: "public" };
   return exported.isInternal ? { kind: "internal" } : null;
 }
@@ -85,12 +86,22 @@ function analyzeModule(module) {
 
 function checkCronTargets(analysis) {
   const known = new Map(
-    Object.entries(analysis).flatMap(([path, { functions }]) => functions.map(({ name, udfType }) => [`${path}:${name}`, udfType])),
+    Object.entries(analysis).flatMap(([path, { functions }]) =>
+      functions.map(({ name, udfType }) => [`${path}:${name}`, udfType]),
+    ),
   );
   for (const [name, { udfPath }] of analysis["crons.js"]?.cronSpecs ?? []) {
     const kind = known.get(udfPath);
-    if (kind === undefined) throw invalid("crons.js", `The cron job '${name}' schedules a function that does not exist: ${displayPath(udfPath)}`);
-    if (kind === "Query") throw invalid("crons.js", `The cron job '${name}' schedules a query: ${displayPath(udfPath)}. Only mutations and actions can be scheduled.`);
+    if (kind === undefined)
+      throw invalid(
+        "crons.js",
+        `The cron job '${name}' schedules a function that does not exist: ${displayPath(udfPath)}`,
+      );
+    if (kind === "Query")
+      throw invalid(
+        "crons.js",
+        `The cron job '${name}' schedules a query: ${displayPath(udfPath)}. Only mutations and actions can be scheduled.`,
+      );
   }
 }
 

@@ -36,7 +36,10 @@ export class App {
   #modules = new Map();
   #env;
   analysis = {};
-  components = mountComponents({ "": { definition: { httpMounts: {}, childComponents: [] }, functions: {} } }, { env: {}, builtIn: {} });
+  components = mountComponents(
+    { "": { definition: { httpMounts: {}, childComponents: [] }, functions: {} } },
+    { env: {}, builtIn: {} },
+  );
   appAuth = [];
   urls = { cloud: "", site: "" };
   name = "embedded";
@@ -72,7 +75,12 @@ export class App {
       const functions = analyzeFunctions(modules);
       const exported = definitionPath === "" ? EXPORTS : definitionExports(functions);
       this.#modules.set(definitionPath, modules);
-      this.analysis[definitionPath] = { definition: { path: definitionPath, ...metadata, exports: exported }, schema, functions, udfConfig: udfConfig(definition) };
+      this.analysis[definitionPath] = {
+        definition: { path: definitionPath, ...metadata, exports: exported },
+        schema,
+        functions,
+        udfConfig: udfConfig(definition),
+      };
     }
   }
 
@@ -92,13 +100,24 @@ export class App {
   /** The answer to `load`. */
   describe() {
     const { analysis, appAuth } = this;
-    const components = Object.fromEntries([...this.components].map(([path, { definitionPath }]) => [path, definitionPath]));
-    return { analysis, app: this.components.get("").checked(), appAuth, schemas: this.schemas(), components, missingEnv: this.#missingEnv() };
+    const components = Object.fromEntries(
+      [...this.components].map(([path, { definitionPath }]) => [path, definitionPath]),
+    );
+    return {
+      analysis,
+      app: this.components.get("").checked(),
+      appAuth,
+      schemas: this.schemas(),
+      components,
+      missingEnv: this.#missingEnv(),
+    };
   }
 
   /** Component path to schema or null. */
   schemas() {
-    return Object.fromEntries([...this.components].map(([path, component]) => [path, component.analysis.schema ?? null]));
+    return Object.fromEntries(
+      [...this.components].map(([path, component]) => [path, component.analysis.schema ?? null]),
+    );
   }
 
   #missingEnv() {
@@ -118,7 +137,15 @@ export class App {
     if (!analyzed) return null;
     const { namespace, environment } = this.#modules.get(mounted.definitionPath).get(modulePath);
     const { udfType, visibility } = analyzed;
-    return { path, udfType, visibility, environment, fn: namespace[name], args: JSON.parse(analyzed.args), returns: JSON.parse(analyzed.returns) };
+    return {
+      path,
+      udfType,
+      visibility,
+      environment,
+      fn: namespace[name],
+      args: JSON.parse(analyzed.args),
+      returns: JSON.parse(analyzed.returns),
+    };
   }
 
   /** Return a component's HTTP router, or null. */

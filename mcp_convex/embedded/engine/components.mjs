@@ -19,7 +19,8 @@ function exportsOf(functions) {
 }
 
 function serialized(tree) {
-  const node = (child) => (typeof child === "string" ? { type: "leaf", leaf: `_reference/function/${child}` } : serialized(child));
+  const node = (child) =>
+    typeof child === "string" ? { type: "leaf", leaf: `_reference/function/${child}` } : serialized(child);
   return { type: "branch", branch: Object.entries(tree).map(([name, child]) => [name, node(child)]) };
 }
 
@@ -37,7 +38,10 @@ export function definitionExports(functions) {
 }
 
 function boundEnv(bindings, parentEnv) {
-  const bound = (bindings ?? []).map(([name, binding]) => [name, binding.type === "value" ? binding.value : parentEnv[binding.name]]);
+  const bound = (bindings ?? []).map(([name, binding]) => [
+    name,
+    binding.type === "value" ? binding.value : parentEnv[binding.name],
+  ]);
   return Object.fromEntries(bound.filter(([, value]) => value !== undefined));
 }
 
@@ -74,12 +78,24 @@ export function mountComponents(analysis, { env, builtIn }) {
     const found = analysis[definitionPath];
     if (!found) throw new RequestError("InvalidConfig", `Component definition ${definitionPath} was not pushed.`);
     const at = (name) => (path === "" ? name : `${path}/${name}`);
-    const mounts = new Map(Object.entries(found.definition.httpMounts).map(([prefix, reference]) => [prefix, at(reference.slice(CHILD.length))]));
+    const mounts = new Map(
+      Object.entries(found.definition.httpMounts).map(([prefix, reference]) => [
+        prefix,
+        at(reference.slice(CHILD.length)),
+      ]),
+    );
     const component = new Component({ path, definitionPath, analysis: found, env: own, mounts });
     components.set(path, component);
     for (const child of found.definition.childComponents) {
-      if (component.children.has(child.name)) throw new RequestError("InvalidConfig", `Component name "${child.name}" is used twice. Give one another name: app.use(component, { name: "…" }).`);
-      component.children.set(child.name, mount(at(child.name), child.path, { ...boundEnv(child.env, own), ...builtIn }));
+      if (component.children.has(child.name))
+        throw new RequestError(
+          "InvalidConfig",
+          `Component name "${child.name}" is used twice. Give one another name: app.use(component, { name: "…" }).`,
+        );
+      component.children.set(
+        child.name,
+        mount(at(child.name), child.path, { ...boundEnv(child.env, own), ...builtIn }),
+      );
     }
     return component;
   };
@@ -91,6 +107,7 @@ export function mountComponents(analysis, { env, builtIn }) {
 export function resolveReference(components, component, reference) {
   const parts = reference.startsWith(CHILD) ? reference.slice(CHILD.length).split("/") : [];
   const child = components.get(component)?.children.get(parts[0]);
-  if (!child) throw new Error(`Component ${component || "the app"} has no child component for the reference ${reference}`);
+  if (!child)
+    throw new Error(`Component ${component || "the app"} has no child component for the reference ${reference}`);
   return { component: child.path, path: `${parts.slice(1, -1).join("/")}:${parts.at(-1)}` };
 }

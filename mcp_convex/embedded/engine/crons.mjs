@@ -36,8 +36,11 @@ function readPart(part, field) {
 
 function parseCron(text) {
   const parts = text.trim().split(/\s+/);
-  if (parts.length !== FIELDS.length) throw new Error(`\`${text}\` must have five fields: minute, hour, day of month, month, day of week`);
-  const [minutes, hours, days, months, weekdays] = parts.map((part, i) => new Set(part.split(",").flatMap((one) => readPart(one, FIELDS[i]))));
+  if (parts.length !== FIELDS.length)
+    throw new Error(`\`${text}\` must have five fields: minute, hour, day of month, month, day of week`);
+  const [minutes, hours, days, months, weekdays] = parts.map(
+    (part, i) => new Set(part.split(",").flatMap((one) => readPart(one, FIELDS[i]))),
+  );
   if (weekdays.has(7)) weekdays.add(0);
   const free = parts.map((part) => part === "*" || part === "?");
   return { minutes, hours, days, months, weekdays, anyDay: free[2], anyWeekday: free[4] };

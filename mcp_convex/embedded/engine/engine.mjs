@@ -4,11 +4,11 @@ import { setTimeout } from "node:timers";
 
 import { App } from "./app.mjs";
 import { Database } from "./database.mjs";
-import { RequestError } from "./errors.mjs";
+import { FunctionFailure, RequestError } from "./errors.mjs";
+import { Frame } from "./frames.mjs";
 import { installGlobals } from "./globals.mjs";
 import { HttpActions } from "./http.mjs";
 import { Lock } from "./lock.mjs";
-import { visibilityOf } from "./analysis.mjs";
 import { Runner, failureOf } from "./runner.mjs";
 import { Scheduler } from "./scheduler.mjs";
 import { Files } from "./storage.mjs";
@@ -17,6 +17,14 @@ import { System } from "./system.mjs";
 
 const WRAPPERS = /(["'])convex:\/_system\/repl\/wrappers\.js\1/g;
 const KINDS = { query: "Query", mutation: "Mutation", action: "Action", any: null };
+const ONE_OFF = {
+  path: "testQuery.js:default",
+  udfType: "Query",
+  visibility: { kind: "internal" },
+  environment: "isolate",
+  args: null,
+  returns: null,
+};
 const WRITES = new Set(["insert", "clear", "replace", "drop", "cancelScheduled"]);
 
 export class Engine {
@@ -75,8 +83,10 @@ export class Engine {
     return work();
   }
 
+  /** Reads go between the mutations: nothing is seen that may yet be undone. */
   #readable(work) {
-    return this.#state === "quiet" ? work() : this.#live(work);
+    const read = () => this.#runner.read(work);
+    return this.#state === "quiet" ? read() : this.#live(read);
   }
 
   async #load(args) {
@@ -87,7 +97,8 @@ export class Engine {
   }
 
   async #open() {
-    if (this.#state === "live" || this.#state === "quiet") throw new RequestError("BadRequest", "The engine is open already.");
+    if (this.#state === "live" || this.#state === "quiet")
+      throw new RequestError("BadRequest", "The engine is open already.");
     this.#database.open();
     this.#database.schemas = this.#current.schemas();
     this.#files.open();
@@ -122,7 +133,13 @@ export class Engine {
         const { component, name } = table;
         for (const [id, document] of table.documents) {
           const misfit = this.#database.misfit(component, name, document, schemas[component]);
-          if (misfit !== null) return { ok: false, error: `Document with ID "${id}" in table "${name}" does not match the schema: ${misfit}`, component, table: name };
+          if (misfit !== null)
+            return {
+              ok: false,
+              error: `Document with ID "${id}" in table "${name}" does not match the schema: ${misfit}`,
+              component,
+              table: name,
+            };
         }
       }
       return { ok: true };
@@ -136,17 +153,13 @@ export class Engine {
 
   #runSource({ source, component = "", args = {}, call }) {
     return this.#live(async () => {
-      const wrappers = JSON.stringify(new URL("repl.mjs", import.meta.url).href);
-      const text = Buffer.from(source.replace(WRAPPERS, wrappers)).toString("base64");
-      let fn;
       try {
-        ({ default: fn } = await import(`data:text/javascript;base64,${text}`));
+        const fn = await importQuery(source);
+        const target = { ...ONE_OFF, fn };
+        return outcomeOf(await this.#runner.runTarget(target, { component, args, call }));
       } catch (thrown) {
         return outcomeOf({ failure: failureOf(thrown) });
       }
-      if (fn?.isQuery !== true) return outcomeOf({ failure: new Error("The module must export a query by default: `export default query({ handler: async (ctx) => … })`.") });
-      const target = { path: "testQuery.js:default", udfType: "Query", visibility: visibilityOf(fn), environment: "isolate", fn, args: null, returns: null };
-      return outcomeOf(await this.#runner.runTarget(target, { component, args, call }));
     });
   }
 
@@ -159,6 +172,17 @@ export class Engine {
     const work = () => this.#system.answer(name, args);
     return WRITES.has(name) ? this.#live(work) : this.#readable(work);
   }
+}
+
+/** Import a one-off query; each source is a module of its own. */
+async function importQuery(source) {
+  const wrappers = JSON.stringify(new URL("repl.mjs", import.meta.url).href);
+  const text = Buffer.from(source.replace(WRAPPERS, wrappers)).toString("base64");
+  const frame = new Frame({ kind: "import", component: "", path: ONE_OFF.path, env: {} });
+  const { default: fn } = await frame.run(() => import(`data:text/javascript;base64,${text}`));
+  if (fn?.isQuery === true) return fn;
+  const example = "`export default query({ handler: async (ctx) => … })`";
+  throw new FunctionFailure(`The module must export a query by default: ${example}.`);
 }
 
 function outcomeOf({ failure, value, logs, reads = [], ts, udfType, durationMs }) {

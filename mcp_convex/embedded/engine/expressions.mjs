@@ -6,7 +6,8 @@ const truth = (value) => value === true;
 
 function arithmetic(operate) {
   return (a, b) => {
-    if (typeof a !== typeof b || !["number", "bigint"].includes(typeof a)) throw new Error("Arithmetic in a filter needs two numbers of the same type.");
+    if (typeof a !== typeof b || !["number", "bigint"].includes(typeof a))
+      throw new Error("Arithmetic in a filter needs two numbers of the same type.");
     return operate(a, b);
   };
 }

@@ -10,10 +10,20 @@ let fallback = null;
 /** One execution of one function, or the import of modules. */
 export class Frame {
   /**
-   * *kind* is `Query`, `Mutation`, `Action`, `HttpAction` or `import`. A frame with a *parent* in the same
-   * transaction shares its logs and transaction.
+   * *kind* is `Query`, `Mutation`, `Action`, `HttpAction` or `import`. A nested call shares its caller's
+   * *transaction* and *logs*.
    */
-  constructor({ kind, component, path, env, environment = "isolate", parent = null, transaction = null, call = {}, identity = null }) {
+  constructor({
+    kind,
+    component,
+    path,
+    env,
+    environment = "isolate",
+    transaction = null,
+    logs = new LogBook(),
+    call = {},
+    identity = null,
+  }) {
     this.kind = kind;
     this.component = component;
     this.path = path;
@@ -22,7 +32,7 @@ export class Frame {
     this.transaction = transaction;
     this.call = call;
     this.identity = identity;
-    this.logs = transaction !== null && parent?.transaction === transaction ? parent.logs : new LogBook();
+    this.logs = logs;
     /** Open query streams by number. */
     this.queries = new Map();
     /** What the frame's next syscall waits for: its nested calls run one at a time. */

@@ -37,7 +37,9 @@ function makeConsole() {
   const timers = new Map();
   const counts = new Map();
   const since = (label) => `${label}: ${Math.round(performance.now() - (timers.get(label) ?? performance.now()))}ms`;
-  const write = Object.fromEntries(["debug", "error", "info", "log", "warn"].map((name) => [name, log(name.toUpperCase())]));
+  const write = Object.fromEntries(
+    ["debug", "error", "info", "log", "warn"].map((name) => [name, log(name.toUpperCase())]),
+  );
   return {
     ...write,
     trace: (...args) => write.log(...args, new Error("Trace").stack),

@@ -51,7 +51,14 @@ export class HttpActions {
   async #run({ component, handler, route }, request, { identity, call }) {
     const requestId = call.requestId ?? randomBytes(8).toString("hex");
     const context = { caller: "HttpEndpoint", executionId: randomUUID(), ...call, requestId };
-    const frame = new Frame({ kind: "HttpAction", component, path: `${request.method} ${route}`, env: this.#app().envOf(component), call: context, identity });
+    const frame = new Frame({
+      kind: "HttpAction",
+      component,
+      path: `${request.method} ${route}`,
+      env: this.#app().envOf(component),
+      call: context,
+      identity,
+    });
     const { failure, value } = await this.#runner.execute(frame, async () => {
       const response = await frame.run(() => handler.invokeHttpAction(request));
       if (!(response instanceof Response)) throw new Error("An HTTP action must return a Response.");

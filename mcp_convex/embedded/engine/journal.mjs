@@ -1,6 +1,16 @@
 // The documents on disk: one file, one line a commit, written before the commit is answered.
 
-import { closeSync, existsSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 
 import { RequestError } from "./errors.mjs";
@@ -9,7 +19,7 @@ const COMPACT_BEYOND = 1000;
 
 function writeAll(fd, text) {
   const bytes = Buffer.from(text);
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
 }
 
 /** An append-only file of JSON lines; a torn last line, left by a kill, counts as never written. */

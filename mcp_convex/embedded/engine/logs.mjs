@@ -27,7 +27,10 @@ export class LogBook {
 
   /** Return the lines as strings, such as `[LOG] 'sent' { n: 1 }`. */
   texts() {
-    return this.lines.map(({ level, messages, isTruncated }) => `[${level}] ${messages.join(" ")}${isTruncated ? " (truncated due to length)" : ""}`);
+    return this.lines.map(
+      ({ level, messages, isTruncated }) =>
+        `[${level}] ${messages.join(" ")}${isTruncated ? " (truncated due to length)" : ""}`,
+    );
   }
 }
 

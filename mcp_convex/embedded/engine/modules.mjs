@@ -54,7 +54,8 @@ export class Push {
     const frame = new Frame({ kind: "import", component: "", path: "schema", env: {} });
     try {
       const { default: schema } = await withFallback(frame, () => import(this.url(definition.schema)));
-      if (typeof schema?.export !== "function") throw new Error("Default export of schema.js is not a schema made by `defineSchema`.");
+      if (typeof schema?.export !== "function")
+        throw new Error("Default export of schema.js is not a schema made by `defineSchema`.");
       return JSON.parse(schema.export());
     } catch (thrown) {
       throw new RequestError("InvalidSchema", `Hit an error while evaluating your schema:\n${uncaught(thrown)}`);
@@ -66,7 +67,13 @@ export class Push {
    * definition's default name. Throws `InvalidConfig`.
    */
   async definition(definition, names) {
-    if (!definition.definition) return { definitionType: { type: "app" }, childComponents: [], httpMounts: {}, exports: { type: "branch", branch: [] } };
+    if (!definition.definition)
+      return {
+        definitionType: { type: "app" },
+        childComponents: [],
+        httpMounts: {},
+        exports: { type: "branch", branch: [] },
+      };
     const frame = new Frame({ kind: "import", component: "", path: "convex.config.js", env: {} });
     const code = this.source(definition.definition).replace(COMPONENT_IMPORT, (_, quote, encoded) => {
       const path = Buffer.from(encoded, "base64url").toString();
@@ -75,10 +82,14 @@ export class Push {
     });
     try {
       const { default: exported } = await withFallback(frame, () => importText(code));
-      if (typeof exported?.export !== "function") throw new Error("convex.config.js must export a definition by default.");
+      if (typeof exported?.export !== "function")
+        throw new Error("convex.config.js must export a definition by default.");
       return exported.export();
     } catch (thrown) {
-      throw new RequestError("InvalidConfig", `Hit an error while evaluating your component definition ${definition.definitionPath || "convex.config.js"}:\n${uncaught(thrown)}`);
+      throw new RequestError(
+        "InvalidConfig",
+        `Hit an error while evaluating your component definition ${definition.definitionPath || "convex.config.js"}:\n${uncaught(thrown)}`,
+      );
     }
   }
 
@@ -95,7 +106,9 @@ export class Push {
       const code = `const process = globalThis[Symbol.for("${WATCHED.description}")];${this.source(module)}`;
       ({ default: config } = await withFallback(frame, () => importText(code)));
     } catch (thrown) {
-      throw missing.size > 0 ? unset(missing) : new RequestError("InvalidConfig", `Hit an error while evaluating your auth config:\n${uncaught(thrown)}`);
+      throw missing.size > 0
+        ? unset(missing)
+        : new RequestError("InvalidConfig", `Hit an error while evaluating your auth config:\n${uncaught(thrown)}`);
     }
     if (missing.size > 0) throw unset(missing);
     return providers(config);
@@ -112,7 +125,10 @@ function watch(env, missing) {
 }
 
 function unset([name]) {
-  return new RequestError("AuthConfigMissingEnvironmentVariable", `Environment variable ${name} is used in auth config file but its value was not set. Set it in the Convex dashboard or CLI before pushing.`);
+  return new RequestError(
+    "AuthConfigMissingEnvironmentVariable",
+    `Environment variable ${name} is used in auth config file but its value was not set. Set it in the Convex dashboard or CLI before pushing.`,
+  );
 }
 
 /** Each import of a text is a new module, so that it is evaluated anew. */
@@ -132,6 +148,9 @@ function providers(config) {
       return { applicationID: null, algorithm: "RS256", ...provider };
     }
     if (typeof provider?.domain === "string" && typeof provider.applicationID === "string") return provider;
-    throw new RequestError("InvalidConfig", "Each provider in auth.config.js needs the strings `domain` and `applicationID`, or `type: \"customJwt\"` with `issuer` and `jwks`.");
+    throw new RequestError(
+      "InvalidConfig",
+      'Each provider in auth.config.js needs the strings `domain` and `applicationID`, or `type: "customJwt"` with `issuer` and `jwks`.',
+    );
   });
 }

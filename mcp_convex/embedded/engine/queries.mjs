@@ -29,7 +29,9 @@ function bounds(index, range, name) {
   for (const { type, fieldPath, value } of range) {
     const expected = index.fields[equal.length];
     if (fieldPath !== expected) {
-      throw new Error(`Tried to query index ${name} but the query didn't use the index fields in order. Invalid index range: expected field ${expected}, got ${fieldPath}.`);
+      throw new Error(
+        `Tried to query index ${name} but the query didn't use the index fields in order. Invalid index range: expected field ${expected}, got ${fieldPath}.`,
+      );
     }
     if (type === "Eq") equal.push(decode(value));
     else if (type === "Gt" || type === "Gte") low = { key: decode(value), after: type === "Gt" };
@@ -124,11 +126,14 @@ class SearchWalk {
 }
 
 function walkOf(database, transaction, component, source) {
-  const [name, indexName] = source.type === "FullTableScan" ? [source.tableName, "by_creation_time"] : source.indexName.split(".");
+  const [name, indexName] =
+    source.type === "FullTableScan" ? [source.tableName, "by_creation_time"] : source.indexName.split(".");
   transaction.noteRead(component, name);
   const table = database.table(component, name) ?? new Table(component, name);
   if (source.type === "Search") {
-    const found = database.schemaOf(component, name)?.searchIndexes?.find((index) => index.indexDescriptor === indexName);
+    const found = database
+      .schemaOf(component, name)
+      ?.searchIndexes?.find((index) => index.indexDescriptor === indexName);
     if (!found) throw new Error(`Index ${source.indexName} not found.`);
     return new SearchWalk(searchText(table.documents.values(), source.filters));
   }
@@ -200,7 +205,8 @@ export function readPage(database, transaction, component, { query, cursor, endC
   for (let rows = 0; page.length < wanted && rows < (maximumRowsRead ?? Infinity); rows += 1) {
     const entry = walk.next();
     if (entry === null) return { page, isDone: true, continueCursor: writeCursor(END) };
-    if (until !== null && until !== END && walk.isPast(entry.key, until)) return { page, isDone: false, continueCursor: endCursor };
+    if (until !== null && until !== END && walk.isPast(entry.key, until))
+      return { page, isDone: false, continueCursor: endCursor };
     last = entry.key;
     transaction.noteDocument();
     if (filters.every((filter) => passes(filter, entry.document))) page.push(visible(entry.document));

@@ -27,7 +27,9 @@ class Expression {
 const serialize = (value) => (value instanceof Expression ? value.json : { $literal: encode(value) });
 const BINARY = ["eq", "neq", "lt", "lte", "gt", "gte", "add", "sub", "mul", "div", "mod"];
 const filterBuilder = {
-  ...Object.fromEntries(BINARY.map((name) => [name, (a, b) => new Expression({ [`$${name}`]: [serialize(a), serialize(b)] })])),
+  ...Object.fromEntries(
+    BINARY.map((name) => [name, (a, b) => new Expression({ [`$${name}`]: [serialize(a), serialize(b)] })]),
+  ),
   and: (...parts) => new Expression({ $and: parts.map(serialize) }),
   or: (...parts) => new Expression({ $or: parts.map(serialize) }),
   not: (part) => new Expression({ $not: serialize(part) }),
@@ -63,7 +65,12 @@ class Query {
   }
 
   withIndex(name, range = (q) => q) {
-    return new Query({ type: "IndexRange", indexName: `${this.#table}.${name}`, range: range(new Range()).parts, order: null });
+    return new Query({
+      type: "IndexRange",
+      indexName: `${this.#table}.${name}`,
+      range: range(new Range()).parts,
+      order: null,
+    });
   }
 
   withSearchIndex(name, filter) {
@@ -103,7 +110,8 @@ class Query {
 
   async unique() {
     const found = await this.take(2);
-    if (found.length > 1) throw new Error(`unique() query returned more than one result: [${found.map(({ _id }) => _id).join(", ")}, ...]`);
+    if (found.length > 1)
+      throw new Error(`unique() query returned more than one result: [${found.map(({ _id }) => _id).join(", ")}, ...]`);
     return found[0] ?? null;
   }
 
@@ -122,9 +130,11 @@ class Query {
 }
 
 function reader(isSystem) {
-  const get = async (...args) => fromJson(await call("1.0/get", { id: args.at(-1), table: args.length > 1 ? args[0] : undefined, isSystem }));
+  const get = async (...args) =>
+    fromJson(await call("1.0/get", { id: args.at(-1), table: args.length > 1 ? args[0] : undefined, isSystem }));
   const query = (tableName) => new Query({ type: "FullTableScan", tableName, order: null });
-  const normalizeId = (table, idString) => JSON.parse(Convex.syscall("1.0/db/normalizeId", JSON.stringify({ table, idString }))).id;
+  const normalizeId = (table, idString) =>
+    JSON.parse(Convex.syscall("1.0/db/normalizeId", JSON.stringify({ table, idString }))).id;
   return { get, query, normalizeId };
 }
 
@@ -141,7 +151,8 @@ const context = {
     getUrl: (storageId) => call("1.0/storageGetUrl", { storageId }),
     getMetadata: (storageId) => call("1.0/storageGetMetadata", { storageId }),
   },
-  runQuery: async (reference, args = {}) => fromJson(await call("1.0/runUdf", { udfType: "query", args: encode(args), ...address(reference) })),
+  runQuery: async (reference, args = {}) =>
+    fromJson(await call("1.0/runUdf", { udfType: "query", args: encode(args), ...address(reference) })),
 };
 
 /** Make a one-off query from `{handler}` or a plain function. */
@@ -153,7 +164,10 @@ export function query(definition) {
     isInternal: true,
     invokeQuery: async (text) => {
       const value = await handler(context, ...JSON.parse(text).map(fromJson));
-      if (value instanceof Query) throw new Error("Return value is a Query. Results must be retrieved with `.collect()`, `.take(n), `.unique()`, or `.first()`.");
+      if (value instanceof Query)
+        throw new Error(
+          "Return value is a Query. Results must be retrieved with `.collect()`, `.take(n), `.unique()`, or `.first()`.",
+        );
       return JSON.stringify(encode(value === undefined ? null : value));
     },
   });

@@ -22,13 +22,19 @@ const CONVEX_ERROR = Symbol.for("ConvexError");
 export function failureOf(thrown) {
   if (thrown instanceof FunctionFailure) return thrown;
   const named = typeof thrown === "object" && thrown !== null && CONVEX_ERROR in thrown;
-  return new FunctionFailure(uncaught(thrown), named && typeof thrown.data === "string" ? JSON.parse(thrown.data) : undefined);
+  return new FunctionFailure(
+    uncaught(thrown),
+    named && typeof thrown.data === "string" ? JSON.parse(thrown.data) : undefined,
+  );
 }
 
 async function within(seconds, work) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new FunctionFailure(`Function execution timed out (maximum duration: ${seconds}s)`)), seconds * 1000);
+    timer = setTimeout(
+      () => reject(new FunctionFailure(`Function execution timed out (maximum duration: ${seconds}s)`)),
+      seconds * 1000,
+    );
   });
   try {
     return await Promise.race([work, late]);
@@ -38,7 +44,12 @@ async function within(seconds, work) {
 }
 
 function newCall(call = {}) {
-  return { caller: "Tester", ...call, requestId: call.requestId ?? randomBytes(8).toString("hex"), executionId: call.executionId ?? randomUUID() };
+  return {
+    caller: "Tester",
+    ...call,
+    requestId: call.requestId ?? randomBytes(8).toString("hex"),
+    executionId: call.executionId ?? randomUUID(),
+  };
 }
 
 export class Runner {
@@ -64,11 +75,15 @@ export class Runner {
     const found = this.#app().function(component, canonicalPath(path));
     const name = displayPath(canonicalPath(path)).replace(/:default$/, "");
     if (!found || (!internal && found.visibility?.kind !== "public")) {
-      const which = internal ? `function for '${name}'. Did you forget to run \`npx convex dev\`?` : `public function for '${name}'. Did you forget to run \`npx convex dev\` or \`npx convex deploy\`?`;
+      const which = internal
+        ? `function for '${name}'. Did you forget to run \`npx convex dev\`?`
+        : `public function for '${name}'. Did you forget to run \`npx convex dev\` or \`npx convex deploy\`?`;
       throw new FunctionFailure(`Could not find ${which}`);
     }
     if (kind !== null && kind !== found.udfType) {
-      throw new FunctionFailure(`Trying to execute ${canonicalPath(path)} as ${kind}, but it is defined as ${found.udfType}.`);
+      throw new FunctionFailure(
+        `Trying to execute ${canonicalPath(path)} as ${kind}, but it is defined as ${found.udfType}.`,
+      );
     }
     return found;
   }
@@ -111,7 +126,8 @@ export class Runner {
   /** Run *work* as the execution that *frame* describes, and log it. */
   async execute(frame, work) {
     // What an action calls is no new work: it is let finish.
-    if (this.closed && !frame.call.parentExecutionId) throw new RequestError("NotLive", "The engine takes no new work.");
+    if (this.closed && !frame.call.parentExecutionId)
+      throw new RequestError("NotLive", "The engine takes no new work.");
     return this.track(this.#execute(frame, work));
   }
 
@@ -145,7 +161,15 @@ export class Runner {
     outcome.ts = String(this.#database.ts);
     outcome.reads = [...(frame.transaction?.reads ?? [])].map((read) => read.split("\n"));
     const value = frame.kind === "HttpAction" ? outcome.value?.status : JSON.stringify(outcome.value);
-    this.#emit({ event: "log", entry: completion(frame, { startedMs, durationMs: outcome.durationMs, error: outcome.failure?.message ?? null, value }) });
+    this.#emit({
+      event: "log",
+      entry: completion(frame, {
+        startedMs,
+        durationMs: outcome.durationMs,
+        error: outcome.failure?.message ?? null,
+        value,
+      }),
+    });
     return outcome;
   }
 
@@ -204,8 +228,8 @@ export class Runner {
       component,
       path: displayPath(target.path),
       env: this.#app().envOf(component),
-      parent,
       transaction,
+      logs: parent.logs,
       call: parent.call,
       identity: component === parent.component ? parent.identity : null,
     });

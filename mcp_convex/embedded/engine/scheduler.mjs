@@ -79,8 +79,10 @@ export class Scheduler {
   async cancel({ component, transaction }, id) {
     await this.#within({ transaction }, (within) => {
       const job = within.get(component, id);
-      if (job === null || this.#database.tableOfId(component, id)?.name !== JOBS) throw new Error(`Scheduled function ${id} does not exist.`);
-      if (["pending", "inProgress"].includes(job.state.kind)) within.patch(component, id, { state: { kind: "canceled" }, completedTime: Date.now() });
+      if (job === null || this.#database.tableOfId(component, id)?.name !== JOBS)
+        throw new Error(`Scheduled function ${id} does not exist.`);
+      if (["pending", "inProgress"].includes(job.state.kind))
+        within.patch(component, id, { state: { kind: "canceled" }, completedTime: Date.now() });
     });
   }
 
@@ -111,7 +113,8 @@ export class Scheduler {
     for (const table of [...this.#database.tables()]) {
       const { component } = table;
       if (table.name === CRONS) {
-        for (const document of table.documents.values()) yield { component, document, due: document.nextRun, run: (...cron) => this.#runCron(...cron) };
+        for (const document of table.documents.values())
+          yield { component, document, due: document.nextRun, run: (...cron) => this.#runCron(...cron) };
       } else if (table.name === JOBS) {
         const index = table.index(DUE);
         for (let at = index.position(["pending"]); at < index.entries.length; at += 1) {
@@ -153,9 +156,11 @@ export class Scheduler {
     const target = job.$component ?? component;
     const { target: found, failure } = this.#lookup(target, name);
     const finish = (transaction, state) => {
-      if (transaction.get(component, id)?.state.kind !== "canceled") transaction.patch(component, id, { state, completedTime: Date.now() });
+      if (transaction.get(component, id)?.state.kind !== "canceled")
+        transaction.patch(component, id, { state, completedTime: Date.now() });
     };
-    if (failure) return this.#runner.write((transaction) => finish(transaction, { kind: "failed", error: failure.message }));
+    if (failure)
+      return this.#runner.write((transaction) => finish(transaction, { kind: "failed", error: failure.message }));
     const call = this.#call(id, "Scheduler");
     let outcome;
     if (found.udfType === "Mutation") {
@@ -184,7 +189,11 @@ export class Scheduler {
 
   /** Make the stored crons those of the code; one that did not change keeps its next run. */
   #declareCrons(transaction) {
-    const declared = new Map(this.#app().crons().map((cron) => [`${cron.component}\n${cron.name}`, cron]));
+    const declared = new Map(
+      this.#app()
+        .crons()
+        .map((cron) => [`${cron.component}\n${cron.name}`, cron]),
+    );
     for (const table of [...this.#database.tables()]) {
       if (table.name !== CRONS) continue;
       for (const { _id, name, spec } of [...table.documents.values()]) {
@@ -194,14 +203,21 @@ export class Scheduler {
       }
     }
     for (const cron of declared.values()) {
-      transaction.add(cron.component, CRONS, { name: cron.name, spec: specOf(cron), lastRun: null, nextRun: firstRun(cron.cronSchedule, Date.now()) });
+      transaction.add(cron.component, CRONS, {
+        name: cron.name,
+        spec: specOf(cron),
+        lastRun: null,
+        nextRun: firstRun(cron.cronSchedule, Date.now()),
+      });
     }
   }
 
   async #runCron(component, { _id: id, spec }) {
     const { udfPath, udfArgs, cronSchedule } = JSON.parse(spec);
     const now = Date.now();
-    await this.#runner.write((transaction) => transaction.patch(component, id, { lastRun: now, nextRun: nextRun(cronSchedule, now) }));
+    await this.#runner.write((transaction) =>
+      transaction.patch(component, id, { lastRun: now, nextRun: nextRun(cronSchedule, now) }),
+    );
     const { target } = this.#lookup(component, udfPath);
     if (target) await this.#runner.runTarget(target, { component, args: udfArgs, call: this.#call(null, "Cron") });
   }
@@ -220,7 +236,12 @@ export class Scheduler {
   /** List jobs of every component, the newest first. */
   jobs({ component, limit = 100 }) {
     const found = [...this.#jobs()].filter(({ table }) => component === undefined || table.component === component);
-    const jobs = found.map(({ table, document: { $component: target, ...job } }) => ({ ...job, name: displayPath(job.name), component: table.component, target }));
+    const jobs = found.map(({ table, document: { $component: target, ...job } }) => ({
+      ...job,
+      name: displayPath(job.name),
+      component: table.component,
+      target,
+    }));
     return jobs.sort((a, b) => b._creationTime - a._creationTime).slice(0, limit);
   }
 }

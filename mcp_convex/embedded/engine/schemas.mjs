@@ -27,7 +27,8 @@ function wrongIndex(table, index, seen) {
     return `In table "${table.tableName}" cannot name an index "${name}" because the name is reserved. Indexes may not start with an underscore or be named "by_id" or "by_creation_time".`;
   }
   if (seen.has(name)) return `In table "${table.tableName}" the index name "${name}" is not unique.`;
-  if (index.fields?.length === 0) return `In table "${table.tableName}" the index "${name}" must have at least one field.`;
+  if (index.fields?.length === 0)
+    return `In table "${table.tableName}" the index "${name}" must have at least one field.`;
   const missing = fieldsOf(index).find((field) => !allows(table.documentType, field.split(".")));
   if (missing === undefined) return null;
   return `In table "${table.tableName}" the index "${name}" is invalid because it references the field "${missing}" that does not exist.`;

@@ -29,7 +29,11 @@ export function searchText(documents, filters) {
   const scored = [];
   for (const document of documents) {
     const text = fieldAt(document, fieldPath);
-    if (typeof text !== "string" || !equal.every(([path, wanted]) => compare(decode(fieldAt(document, path)), wanted) === 0)) continue;
+    if (
+      typeof text !== "string" ||
+      !equal.every(([path, wanted]) => compare(decode(fieldAt(document, path)), wanted) === 0)
+    )
+      continue;
     const score = relevance(text, terms);
     if (score > 0) scored.push({ score, document });
   }
@@ -50,7 +54,9 @@ function cosine(a, b) {
 /** Return `{_id, _score}` of the nearest documents, the nearest first. */
 export function searchVector(documents, index, { vector, limit, expressions }) {
   if (vector.length !== index.dimensions) {
-    throw new Error(`Invalid vector for index ${index.indexDescriptor}: it has ${vector.length} dimensions, the index ${index.dimensions}.`);
+    throw new Error(
+      `Invalid vector for index ${index.indexDescriptor}: it has ${vector.length} dimensions, the index ${index.dimensions}.`,
+    );
   }
   const hits = [];
   for (const document of documents) {

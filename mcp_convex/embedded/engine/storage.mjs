@@ -1,7 +1,19 @@
 // File storage: bytes below data/files, their metadata as documents of `_storage`, and the tokens of upload URLs.
 
 import { createHash, createHmac, randomBytes, randomUUID, timingSafeEqual } from "node:crypto";
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join, resolve, sep } from "node:path";
 
 import { RequestError } from "./errors.mjs";
@@ -20,7 +32,12 @@ function hashOf(path) {
 }
 
 function sameHash(digest, text) {
-  return text === undefined || text === null || text === "" || [digest.toString("hex"), digest.toString("base64")].includes(text);
+  return (
+    text === undefined ||
+    text === null ||
+    text === "" ||
+    [digest.toString("hex"), digest.toString("base64")].includes(text)
+  );
 }
 
 export class Files {
@@ -51,7 +68,9 @@ export class Files {
   }
 
   uploadUrl(component) {
-    const claims = Buffer.from(JSON.stringify({ component, expires: Date.now() + TOKEN_MS, nonce: randomUUID() })).toString("base64url");
+    const claims = Buffer.from(
+      JSON.stringify({ component, expires: Date.now() + TOKEN_MS, nonce: randomUUID() }),
+    ).toString("base64url");
     return `${this.#app().urls.cloud}/api/storage/upload?token=${claims}.${this.#sign(claims)}`;
   }
 
@@ -74,7 +93,9 @@ export class Files {
   }
 
   #document({ component, transaction }, id) {
-    const document = transaction ? transaction.get(component, id) : this.#database.tableOfId(component, id)?.documents.get(id);
+    const document = transaction
+      ? transaction.get(component, id)
+      : this.#database.tableOfId(component, id)?.documents.get(id);
     return document && "$name" in document ? document : null;
   }
 
@@ -92,15 +113,20 @@ export class Files {
 
   read(frame, id) {
     const document = this.#document(frame, id);
-    return document === null ? null : { bytes: readFileSync(this.#pathOf(document.$name)), contentType: document.contentType ?? null };
+    return document === null
+      ? null
+      : { bytes: readFileSync(this.#pathOf(document.$name)), contentType: document.contentType ?? null };
   }
 
   async store(frame, bytes, { contentType, sha256 }) {
     const digest = createHash("sha256").update(bytes).digest();
-    if (!sameHash(digest, sha256)) throw new Error(`Sha256 mismatch: expected ${sha256}, got ${digest.toString("base64")}`);
+    if (!sameHash(digest, sha256))
+      throw new Error(`Sha256 mismatch: expected ${sha256}, got ${digest.toString("base64")}`);
     const name = randomUUID();
     writeFileSync(this.#pathOf(name), bytes, { mode: 0o600 });
-    return this.#within(frame, (transaction) => transaction.add(frame.component, TABLE, this.#record({ name, digest, size: bytes.length, contentType })));
+    return this.#within(frame, (transaction) =>
+      transaction.add(frame.component, TABLE, this.#record({ name, digest, size: bytes.length, contentType })),
+    );
   }
 
   #record({ name, digest, size, contentType, ...system }) {
@@ -138,7 +164,9 @@ export class Files {
     const { size } = statSync(incoming);
     renameSync(incoming, this.#pathOf(name));
     const system = { ...(id ? { _id: id } : {}), ...(creationTime ? { _creationTime: creationTime } : {}) };
-    const added = await this.#runner.write((transaction) => transaction.add(owner, TABLE, this.#record({ name, digest, size, contentType, ...system })));
+    const added = await this.#runner.write((transaction) =>
+      transaction.add(owner, TABLE, this.#record({ name, digest, size, contentType, ...system })),
+    );
     return { storageId: added, sha256: digest.toString("hex"), size };
   }
 
@@ -146,7 +174,8 @@ export class Files {
     if (id !== undefined) return { component, document: this.#document({ component }, id) };
     for (const table of this.#database.tables()) {
       if (table.name !== TABLE) continue;
-      for (const document of table.documents.values()) if (document.$name === name) return { component: table.component, document };
+      for (const document of table.documents.values())
+        if (document.$name === name) return { component: table.component, document };
     }
     return { document: null };
   }

@@ -75,7 +75,10 @@ export class Syscalls {
 
   #js = {
     "storage/storeBlob": async (frame, { blob, options }) =>
-      this.#files.store(frame, Buffer.from(await blob.arrayBuffer()), { contentType: blob.type, sha256: options?.sha256 }),
+      this.#files.store(frame, Buffer.from(await blob.arrayBuffer()), {
+        contentType: blob.type,
+        sha256: options?.sha256,
+      }),
     "storage/getBlob": async (frame, { storageId }) => {
       const found = this.#files.read(frame, storageId);
       return found === null ? null : new Blob([found.bytes], { type: found.contentType ?? "" });
@@ -105,18 +108,23 @@ export class Syscalls {
     const invalid = (reason) => new Error(`Invalid argument \`id\` for \`db.${method}\`: ${reason}`);
     if (typeof id !== "string") throw invalid(`expected a string, got ${JSON.stringify(id)}`);
     const found = this.#database.tableOfId(frame.component, id);
-    if (found === null && !/^[0-9a-z]{31,37}$/.test(id)) throw invalid(`Unable to decode ID: Invalid ID length ${id.length}`);
-    if (found && table !== undefined && table !== found.name) throw invalid(`ID "${id}" is from table \`${found.name}\`, expected \`${table}\``);
+    if (found === null && !/^[0-9a-z]{31,37}$/.test(id))
+      throw invalid(`Unable to decode ID: Invalid ID length ${id.length}`);
+    if (found && table !== undefined && table !== found.name)
+      throw invalid(`ID "${id}" is from table \`${found.name}\`, expected \`${table}\``);
     const system = found?.name.startsWith("_") ?? isSystem;
     if (isSystem === undefined && system) throw new Error(READ_ONLY);
     if (isSystem !== undefined && system !== isSystem) {
-      throw new Error(`${system ? "System" : "User"} tables can only be accessed from db.${system ? "system." : ""}${method}().`);
+      throw new Error(
+        `${system ? "System" : "User"} tables can only be accessed from db.${system ? "system." : ""}${method}().`,
+      );
     }
     return id;
   }
 
   #databaseOps = {
-    "1.0/get": (frame, args) => visible(withinTransaction(frame).get(frame.component, this.#checkId(frame, args, "get"))),
+    "1.0/get": (frame, args) =>
+      visible(withinTransaction(frame).get(frame.component, this.#checkId(frame, args, "get"))),
     "1.0/queryStreamNext": (frame, { queryId }) => {
       const value = frame.queries.get(queryId)?.next() ?? null;
       return { value, done: value === null };
@@ -179,7 +187,8 @@ export class Syscalls {
   #schedule(frame, { ts, args, ...address }) {
     const target = this.#address(frame, address);
     const { path, udfType } = this.#runner.lookup(target.component, target.path);
-    if (udfType === "Query") throw new Error(`Only mutations and actions can be scheduled, and ${target.path} is a query.`);
+    if (udfType === "Query")
+      throw new Error(`Only mutations and actions can be scheduled, and ${target.path} is a query.`);
     return this.#scheduler.schedule(frame, { path, component: target.component, args, scheduledTime: ts * 1000 });
   }
 
@@ -199,9 +208,13 @@ export class Syscalls {
     },
     "1.0/actions/vectorSearch": (frame, { query }) => {
       const [name, indexName] = query.indexName.split(".");
-      const index = this.#database.schemaOf(frame.component, name)?.vectorIndexes?.find((one) => one.indexDescriptor === indexName);
+      const index = this.#database
+        .schemaOf(frame.component, name)
+        ?.vectorIndexes?.find((one) => one.indexDescriptor === indexName);
       if (!index) throw new Error(`Index ${query.indexName} not found.`);
-      return { results: searchVector(this.#database.table(frame.component, name)?.documents.values() ?? [], index, query) };
+      return {
+        results: searchVector(this.#database.table(frame.component, name)?.documents.values() ?? [], index, query),
+      };
     },
   };
 
@@ -218,7 +231,10 @@ export class Syscalls {
     }),
     "1.0/getTransactionMetrics": (frame) => {
       const { usage } = withinTransaction(frame);
-      const metric = ([name, limit]) => [name, { used: usage[USED[name]] ?? 0, remaining: limit - (usage[USED[name]] ?? 0) }];
+      const metric = ([name, limit]) => [
+        name,
+        { used: usage[USED[name]] ?? 0, remaining: limit - (usage[USED[name]] ?? 0) },
+      ];
       return Object.fromEntries(Object.entries(LIMITS).map(metric));
     },
     "1.0/auditLog": (frame, { body }) => frame.logs.add("INFO", ["audit", body]),
@@ -229,7 +245,8 @@ export class Syscalls {
     "1.0/storageGetMetadata": (frame, { storageId }) => this.#files.metadata(frame, storageId),
     "1.0/storageGenerateUploadUrl": (frame) => this.#files.uploadUrl(frame.component),
     "1.0/storageDelete": (frame, { storageId }) => this.#files.delete(frame, storageId),
-    "1.0/storageStore": (frame, { blob, contentType, sha256 }) => this.#files.store(frame, Buffer.from(blob, "base64"), { contentType, sha256 }),
+    "1.0/storageStore": (frame, { blob, contentType, sha256 }) =>
+      this.#files.store(frame, Buffer.from(blob, "base64"), { contentType, sha256 }),
     "1.0/storageGet": (frame, { storageId }) => {
       const found = this.#files.read(frame, storageId);
       return found === null ? null : { blob: found.bytes.toString("base64"), contentType: found.contentType };

@@ -55,13 +55,17 @@ export class System {
     functions: () => ({ functions: this.#functions() }),
     scheduled: (args) => ({ jobs: this.#scheduler.jobs(args) }),
     cancelScheduled: async ({ id, component }) => {
-      if (this.#database.tableOfId(component, id)?.name !== JOBS) throw new RequestError("BadRequest", `There is no scheduled function ${id}.`);
+      if (this.#database.tableOfId(component, id)?.name !== JOBS)
+        throw new RequestError("BadRequest", `There is no scheduled function ${id}.`);
       await this.#scheduler.cancel({ component, transaction: null }, id);
       return {};
     },
     crons: () => ({ crons: this.#scheduler.crons() }),
     files: (args) => {
-      const { page, isDone, continueCursor } = this.#documents({ ...args, table: "_storage", order: "asc" }, (document) => this.#files.describe(document));
+      const { page, isDone, continueCursor } = this.#documents(
+        { ...args, table: "_storage", order: "asc" },
+        (document) => this.#files.describe(document),
+      );
       return { files: page, isDone, continueCursor };
     },
     counts: () => this.#counts(),
@@ -69,7 +73,9 @@ export class System {
 
   #tables({ component }) {
     const declared = (this.#database.schemas[component]?.tables ?? []).map(({ tableName }) => tableName);
-    const stored = [...this.#database.tables(component)].map(({ name }) => name).filter((name) => !name.startsWith("_"));
+    const stored = [...this.#database.tables(component)]
+      .map(({ name }) => name)
+      .filter((name) => !name.startsWith("_"));
     const tables = [...new Set([...declared, ...stored])].sort().map((name) => ({
       name,
       count: this.#database.table(component, name)?.documents.size ?? 0,
@@ -92,7 +98,8 @@ export class System {
         const found = this.#database.ensure(component, table, tableNumber(documents[0]?._id) ?? undefined);
         const deleted = clear ? this.#empty(transaction, found) : 0;
         for (const document of documents) {
-          if (document._id !== undefined && found.documents.has(document._id)) transaction.replace(component, document._id, document);
+          if (document._id !== undefined && found.documents.has(document._id))
+            transaction.replace(component, document._id, document);
           else transaction.add(component, table, document);
         }
         return { ...(clear ? { deleted } : {}), inserted: documents.length };
@@ -125,7 +132,10 @@ export class System {
           seen.set(field, { types: types.add(typeOf(value)), count: count + 1 });
         }
       }
-      const fields = [...seen].map(([field, { types, count }]) => [field, { types: [...types].sort(), optional: count < documents.size }]);
+      const fields = [...seen].map(([field, { types, count }]) => [
+        field,
+        { types: [...types].sort(), optional: count < documents.size },
+      ]);
       return { count: documents.size, fields: Object.fromEntries(fields) };
     };
     return { tables: Object.fromEntries(tables.map((table) => [table.name, shape(table)])) };
@@ -134,8 +144,20 @@ export class System {
   #functions() {
     return [...this.#app().components].flatMap(([component, { analysis }]) =>
       Object.entries(analysis.functions).flatMap(([path, { functions, httpRoutes }]) => [
-        ...functions.map(({ name, udfType, visibility, args, returns }) => ({ component, path: displayPath(`${path}:${name}`), udfType, visibility, args, returns })),
-        ...(httpRoutes ?? []).map(({ route }) => ({ component, method: route.method, route: route.path, udfType: "HttpAction" })),
+        ...functions.map(({ name, udfType, visibility, args, returns }) => ({
+          component,
+          path: displayPath(`${path}:${name}`),
+          udfType,
+          visibility,
+          args,
+          returns,
+        })),
+        ...(httpRoutes ?? []).map(({ route }) => ({
+          component,
+          method: route.method,
+          route: route.path,
+          udfType: "HttpAction",
+        })),
       ]),
     );
   }
@@ -143,6 +165,10 @@ export class System {
   #counts() {
     const tables = [...this.#database.tables()].filter(({ name }) => !name.startsWith("_") || name === JOBS);
     const documents = tables.flatMap((table) => [...table.documents.values()]);
-    return { documents: documents.length, tables: tables.length, bytes: documents.reduce((sum, document) => sum + JSON.stringify(document).length, 0) };
+    return {
+      documents: documents.length,
+      tables: tables.length,
+      bytes: documents.reduce((sum, document) => sum + JSON.stringify(document).length, 0),
+    };
   }
 }

@@ -38,7 +38,10 @@ function frameLine(text) {
 
 function frames(error) {
   const stack = typeof error?.stack === "string" ? error.stack.split("\n") : [];
-  return stack.map(frameLine).filter((line) => line !== null).slice(0, MAX_FRAMES);
+  return stack
+    .map(frameLine)
+    .filter((line) => line !== null)
+    .slice(0, MAX_FRAMES);
 }
 
 function headline(thrown) {

@@ -61,7 +61,10 @@ export class Transaction {
   insert(component, name, value) {
     checkTableName(name);
     for (const field of ["_id", "_creationTime"]) {
-      if (Object.hasOwn(value, field)) throw new Error(`Invalid argument \`value\` for \`db.insert\`: The document must not contain the system field \`${field}\`.`);
+      if (Object.hasOwn(value, field))
+        throw new Error(
+          `Invalid argument \`value\` for \`db.insert\`: The document must not contain the system field \`${field}\`.`,
+        );
     }
     return this.add(component, name, value);
   }
@@ -113,7 +116,9 @@ export class Transaction {
       throw new Error(`Provided \`_id\` field value "${document._id}" does not match the document ID "${before._id}"`);
     }
     if (document._creationTime !== before._creationTime) {
-      throw new Error(`Provided \`_creationTime\` field value ${document._creationTime} does not match the document's ${before._creationTime}`);
+      throw new Error(
+        `Provided \`_creationTime\` field value ${document._creationTime} does not match the document's ${before._creationTime}`,
+      );
     }
     this.#write(table, before._id, document);
   }
@@ -124,7 +129,9 @@ export class Transaction {
       checkFields(document);
       const misfit = this.#database.misfit(table.component, table.name, document);
       if (misfit !== null) {
-        throw new Error(`Failed to insert or update a document in table "${table.name}" because it does not match the schema: ${misfit}`);
+        throw new Error(
+          `Failed to insert or update a document in table "${table.name}" because it does not match the schema: ${misfit}`,
+        );
       }
     }
     this.#undo.push([table, id, table.set(id, document)]);

@@ -3,7 +3,14 @@
 import { compare, decode, typeOf } from "./values.mjs";
 import { showValidator, showValue } from "./display.mjs";
 
-const SCALARS = { null: "null", number: "float64", bigint: "int64", boolean: "boolean", string: "string", bytes: "bytes" };
+const SCALARS = {
+  null: "null",
+  number: "float64",
+  bigint: "int64",
+  boolean: "boolean",
+  string: "string",
+  bytes: "bytes",
+};
 
 const ID_SHAPE = /^[0-9a-hjkmnp-tv-z]{31,37}$/;
 
@@ -68,7 +75,11 @@ function checkObject(validator, value, context) {
   }
   for (const name of Object.keys(value)) {
     if (Object.hasOwn(validator.value, name) || (top && (name === "_id" || name === "_creationTime"))) continue;
-    return aboutField(`Object contains extra field \`${name}\` that is not in the validator.`, { path, value, validator });
+    return aboutField(`Object contains extra field \`${name}\` that is not in the validator.`, {
+      path,
+      value,
+      validator,
+    });
   }
   return null;
 }
@@ -76,10 +87,19 @@ function checkObject(validator, value, context) {
 function checkUnion(validator, value, context) {
   const fits = validator.value.some((member) => check(member, value, context) === null);
   if (fits) return null;
-  return validator.value.length === 1 ? check(validator.value[0], value, context) : noMatch(context.path, value, validator);
+  return validator.value.length === 1
+    ? check(validator.value[0], value, context)
+    : noMatch(context.path, value, validator);
 }
 
-const CHECKS = { id: checkId, literal: checkLiteral, array: checkArray, record: checkRecord, object: checkObject, union: checkUnion };
+const CHECKS = {
+  id: checkId,
+  literal: checkLiteral,
+  array: checkArray,
+  record: checkRecord,
+  object: checkObject,
+  union: checkUnion,
+};
 
 function check(validator, value, context) {
   if (validator.type === "any") return null;

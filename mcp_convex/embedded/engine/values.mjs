@@ -102,7 +102,10 @@ export function compareLists(a, b) {
 }
 
 function compareObjects(a, b) {
-  const pairs = (object) => Object.keys(object).sort(compareStrings).map((key) => [key, object[key]]);
+  const pairs = (object) =>
+    Object.keys(object)
+      .sort(compareStrings)
+      .map((key) => [key, object[key]]);
   return compareLists(pairs(a), pairs(b));
 }
 
@@ -146,7 +149,8 @@ export function typeOf(json) {
 export function fieldAt(document, path) {
   let value = document;
   for (const part of path.split(".")) {
-    if (value === null || typeof value !== "object" || Array.isArray(value) || !Object.hasOwn(value, part)) return undefined;
+    if (value === null || typeof value !== "object" || Array.isArray(value) || !Object.hasOwn(value, part))
+      return undefined;
     value = value[part];
   }
   return value;
