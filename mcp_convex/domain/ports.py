@@ -483,6 +483,41 @@ class Pages(ABC):
         """The redirect URI that is registered with the operator's OAuth application."""
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A browser's request for a page, as far as its connection tells."""
+
+    browser: tuple[str, int]
+    """The address and port that it comes from."""
+    server: tuple[str, int]
+    """The address and port that it came to."""
+
+
+class PagePerson(ABC):
+    """How a page knows its person."""
+
+    @abstractmethod
+    async def who(self, visit: Visit) -> PrincipalId | None:
+        """Return whose browser it is, or None where nobody can tell."""
+
+
+class CliLogin(ABC):
+    """The login that Convex's own CLI keeps on this machine for its person."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Say whether there seems to be one, without reading it."""
+
+    @abstractmethod
+    async def read(self) -> AccessTokenValue:
+        """
+        Return it. Only for who has the person's consent.
+
+        Raises:
+            NotConnected: There is none.
+        """
+
+
 class ConnectionStore(ABC):
     """Connections and their tokens, encrypted; each is read by (principal, id) only."""
 
