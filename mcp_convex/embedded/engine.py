@@ -91,8 +91,8 @@ class Engine:
                     on_event(self, message)
                 else:
                     self._settle(message)
-        except (OSError, ValueError):
-            pass
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # App code can write to the descriptor too; an engine that talks nonsense is ended.
         finally:
             self._ended.set()
             for answer in self._waiting.values():

@@ -73,7 +73,7 @@ class PushRoutes:
         body = await self._body(request)
         push = await self._deployment.prepare(body)
         if not body.get("dryRun"):
-            self._deployment.claim_schema(push)
+            self._deployment.started.claim_schema(push)
         return JSONResponse(
             {
                 "environmentVariables": self._deployment.env.values,
@@ -90,7 +90,7 @@ class PushRoutes:
         """Answer whether the stored documents fit the pushed schemas."""
         body = await self._body(request)
         push = self._pending(body.get("schemaChange"))
-        if not body.get("dryRun") and self._deployment.overtaken(push):
+        if not body.get("dryRun") and self._deployment.started.overtaken(push):
             return JSONResponse({"type": "raceDetected"})
         verdict = await self._deployment.check(push)
         if verdict["ok"]:
@@ -128,7 +128,7 @@ class PushRoutes:
         push_id = fields(fields(schema_change).get("schemaIds")).get("")
         if not isinstance(push_id, str):
             raise bad_request("BadPushRequest", "The push does not say which it is.")
-        return self._deployment.pending(push_id)
+        return self._deployment.started.get(push_id)
 
     def _schema_change(self, push: Push) -> dict[str, Any]:
         return {
