@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import SecretStr
 from sqlalchemy import Table, delete, insert, select
 
@@ -74,7 +76,7 @@ class SqlPageStore(PageStore):
         verifier = self._cipher.open(sealed, place(flows.c.verifier, principal, state))
         return PrincipalId(principal), flow, VerifierValue(SecretStr(verifier))
 
-    async def _add(self, table: Table, row: dict[str, object]) -> None:
+    async def _add(self, table: Table, row: Mapping[str, object]) -> None:
         async with self._database.writing() as connection:
             await connection.execute(delete(table).where(table.c.expires_at <= database_clock()))
             await connection.execute(insert(table).values(row))

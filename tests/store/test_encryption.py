@@ -7,11 +7,27 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import LargeBinary
 
 from mcp_convex.domain.errors import StoreCorrupt
 from mcp_convex.store import KeyRing, open_store
 from mcp_convex.store.store import Store
-from tests.store.records import ADA, BOB, CANARY, CHAT, SHOP, new_key, reach
+from mcp_convex.store.tables import ENCRYPTED, metadata
+from tests.store.records import (
+    ADA,
+    BOB,
+    CANARY,
+    CHAT,
+    SHOP,
+    TOKEN_CANARY,
+    VERIFIER_CANARY,
+    connection,
+    flow,
+    new_key,
+    reach,
+    token,
+    verifier,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +63,27 @@ async def test_after_a_rotation_the_older_key_is_not_needed_any_more(linked: Pat
     async with open_store(linked, KeyRing((OLD,))) as store:
         with pytest.raises(StoreCorrupt):
             await key_of(store)
+
+
+async def test_a_rotation_covers_tokens_and_verifiers_too(database: Path) -> None:
+    async with open_store(database, KeyRing((OLD,))) as store:
+        await store.connections.put_token(ADA, connection(), token())
+        await store.connections.put(ADA, connection("without"))
+        await store.pages.add_flow(ADA, flow("s1"), verifier())
+    async with open_store(database, KeyRing((NEW, OLD))) as store:
+        assert 2 == await store.rotate()
+
+    async with open_store(database, KeyRing((NEW,))) as store:
+        assert TOKEN_CANARY == (await store.connections.token(ADA, connection().id)).get_secret_value()
+        assert VERIFIER_CANARY == (await store.pages.take_flow("s1"))[2].get_secret_value()
+
+
+def test_every_column_of_bytes_is_covered_by_a_rotation() -> None:
+    sealed = {
+        column for table in metadata.tables.values() for column in table.c if isinstance(column.type, LargeBinary)
+    }
+
+    assert sealed == set(ENCRYPTED)
 
 
 async def test_a_wrong_key_is_named_and_nothing_is_lost(linked: Path) -> None:

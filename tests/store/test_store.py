@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -13,13 +14,14 @@ import anyio
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from pydantic import SecretBytes
 
-from mcp_convex.domain.errors import ConvexMcpError, DirectoryUnusable, DiskFull, StoreCorrupt
+from mcp_convex.domain.errors import ConvexMcpError, DirectoryUnusable, DiskFull, PushUnderWay, StoreCorrupt
 from mcp_convex.store import KeyRing, migrations, open_store
 from mcp_convex.store.database import Database, opened_database
 from mcp_convex.store.store import Store
 from mcp_convex.store.tables import HEAD, metadata
-from tests.store.records import ADA, CHAT, push, reach
+from tests.store.records import ADA, BOB, CANARY, CHAT, SHOP, connection, push, reach, token
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +87,26 @@ async def test_a_store_from_before_the_first_migration_ran_is_completed(database
 
     async with open_store(database, ring) as store:
         assert None is await store.targets.get(ADA, CHAT)
+
+
+async def test_a_store_of_the_first_version_is_upgraded_and_keeps_all_it_held(database: Path) -> None:
+    database.parent.mkdir()
+    shutil.copyfile(Path(__file__).with_name("stores") / "0001.db", database)
+
+    async with open_store(database, KeyRing((SecretBytes(bytes(32)),))) as store:
+        targets = [await store.targets.get(ADA, CHAT), await store.targets.get(BOB, SHOP)]
+        pushes = [record async for record in store.pushes.latest(ADA, CHAT)]
+        with pytest.raises(PushUnderWay):
+            async with store.leases.hold("deployment", ttl_s=1):
+                pytest.fail("held twice")
+        await store.connections.put_token(ADA, connection(), token())
+        await store.targets.put(ADA, CHAT, reach("new.example"), connection=connection().id)
+        assert (CHAT,) == await store.connections.delete(ADA, connection().id)
+
+    assert [(reach().target, CANARY), (reach("shop.example").target, "bob|key-canary")] == [
+        (found.target, found.credential.get_secret_value()) for found in targets if found
+    ]
+    assert [push(number) for number in (2, 1, 0)] == pushes
 
 
 async def test_a_store_of_a_newer_version_is_refused(database: Path, ring: KeyRing) -> None:
