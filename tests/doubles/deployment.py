@@ -9,6 +9,7 @@ import re
 import socket
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,9 @@ from mcp_convex.domain.ports import Reach
 from mcp_convex.domain.secrets import AdminKeyValue
 
 ADMIN_KEY = "dev:canary-otter-123|eyJ2MiI6IkNBTkFSWS1rZXktMDEyMzQ1Njc4OSJ9"
+
+KEYED_BY_HEADER = {"query", "function"}
+"""Steps that are authenticated by their header alone; the others go by `adminKey` in the body."""
 
 _EXPORTS = re.compile(r"export \{(.*?)\};", re.DOTALL)
 
@@ -186,13 +190,7 @@ class FakeDeployment:
     def app(self) -> ASGIApp:
         v1 = [Route("/api/v1/{step}", self._serve, methods=["GET", "POST"])]
         deploy = [Route("/api/deploy2/{step}", self._serve, methods=["GET", "POST"])]
-        app = Starlette(routes=[*v1, *deploy, Route("/api/{step}", self._serve, methods=["GET", "POST"])])
-
-        async def with_connection(scope, receive, send):
-            scope["connection"] = send.__self__.transport  # uvicorn's own, so that a test can cut it
-            await app(scope, receive, send)
-
-        return with_connection
+        return cuttable(Starlette(routes=[*v1, *deploy, Route("/api/{step}", self._serve, methods=["GET", "POST"])]))
 
     def close(self) -> None:
         self._closing.set()
@@ -210,7 +208,8 @@ class FakeDeployment:
     def _right_answer(self, seen: Seen) -> Response:
         if seen.headers.get("authorization") != f"Convex {self.admin_key}":
             return _says(401, "BadDeployKey", "The provided deploy key was invalid for deployment 'double'")
-        if seen.body is not None and seen.body.get("adminKey") != self.admin_key:
+        by_body = seen.body is not None and seen.step not in KEYED_BY_HEADER
+        if by_body and seen.body.get("adminKey") != self.admin_key:
             return _says(401, "BadAdminKey", "The admin key of the body is wrong")
         answer = getattr(self, f"_{seen.step}", None)
         return answer(seen.body) if answer else _says(404, "NotFound", f"no {seen.step}")
@@ -246,6 +245,18 @@ class FakeDeployment:
         self.live = self._pending
         self.pushes += 1
         return JSONResponse({"authDiff": {"added": [], "removed": []}, "definitionDiffs": {}, "componentDiffs": {}})
+
+    def _query(self, body: Any) -> Response:
+        """Answer what every deployment is asked about itself: it has no functions and no tables."""
+        pages = body["path"] != "_system/cli/modules:apiSpec"
+        value = {"page": [], "isDone": True, "continueCursor": ""} if pages else []
+        return JSONResponse({"status": "success", "value": value, "logLines": []})
+
+    def _function(self, body: Any) -> Response:
+        return JSONResponse({"status": "success", "value": body["args"], "logLines": []})
+
+    def _stream_function_logs(self, body: Any) -> Response:
+        return JSONResponse({"entries": [], "newCursor": 1})
 
     def _analysed(self, app: Any) -> dict[str, Any]:
         functions = {
@@ -287,26 +298,40 @@ class FakeDeployment:
         }
 
 
+def cuttable(app: ASGIApp) -> ASGIApp:
+    """Return *app*, whose faults can cut a connection."""
+
+    async def with_connection(scope, receive, send):
+        scope["connection"] = send.__self__.transport  # uvicorn's own
+        await app(scope, receive, send)
+
+    return with_connection
+
+
 @asynccontextmanager
-async def fake_deployment():
-    """Serve a deployment in this event loop for as long as the block lasts."""
-    deployment = FakeDeployment()
+async def served(app: ASGIApp, on_close: Callable[[], None]):
+    """Serve *app* in this event loop for as long as the block lasts, and give its URL."""
     # asyncio turns Nagle's algorithm off (40 ms an answer) only where the socket names its protocol.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        deployment.app(), lifespan="off", log_config=None, log_level="critical", timeout_graceful_shutdown=1
-    )
+    config = uvicorn.Config(app, lifespan="off", log_config=None, log_level="critical", timeout_graceful_shutdown=1)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup(sockets=[sock])
-    deployment.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
     try:
-        yield deployment
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
     finally:
-        deployment.close()
+        on_close()
         await server.shutdown()
+
+
+@asynccontextmanager
+async def fake_deployment():
+    """Serve a deployment in this event loop for as long as the block lasts."""
+    deployment = FakeDeployment()
+    async with served(deployment.app(), deployment.close) as deployment.url:
+        yield deployment
 
 
 def _analysis(module: Any) -> dict[str, Any]:
