@@ -64,5 +64,10 @@ async def _unpacked(request: Request) -> AsyncIterator[bytes]:
             yield decompressor.process(chunk, output_buffer_limit=_LARGE)
             while not decompressor.can_accept_more_data():
                 yield decompressor.process(b"", output_buffer_limit=_LARGE)
+        # It takes more input while there is output still to come, so the last of that is asked for.
+        while not decompressor.is_finished():
+            if not (piece := decompressor.process(b"", output_buffer_limit=_LARGE)):
+                raise bad_request("BadCompression", "The body of the request ends too early.")
+            yield piece
     except brotli.error as exc:
         raise bad_request("BadCompression", "The body of the request is not brotli.") from exc
