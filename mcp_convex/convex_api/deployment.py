@@ -14,9 +14,10 @@ import httpx2
 from pydantic import JsonValue
 
 from mcp_convex.convex_api.failures import FUNCTION_FAILED, not_allowed, unexpected
-from mcp_convex.convex_api.http import BRIEF_ANSWER_S, Call, Http, json_body
+from mcp_convex.convex_api.http import BRIEF_ANSWER_S, Answer, Call, Http, json_body
 from mcp_convex.convex_api.logs import merged
 from mcp_convex.convex_api.one_off import one_off_module
+from mcp_convex.convex_api.peers import DEPLOYMENT
 from mcp_convex.convex_api.retry import Retry
 from mcp_convex.convex_api.tables import described
 from mcp_convex.convex_api.wire import (
@@ -82,19 +83,17 @@ class HttpDeploymentApi(DeploymentApi):
     """Deployments, reached over HTTP. `close` it in the end."""
 
     def __init__(self, *, retry: Retry | None = None, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-        self._http = Http(retry=retry or Retry(), transport=transport)
+        self._http = Http(DEPLOYMENT, retry=retry or Retry(), transport=transport)
 
     async def close(self) -> None:
         await self._http.close()
 
     async def info(self, reach: Reach) -> DeploymentInfo:
-        answer = await self._http.send(
-            reach, Call(path="/api/v1/deployment_info", optional=True, answer_s=BRIEF_ANSWER_S)
-        )
+        answer = await self._send(reach, Call(path="/api/v1/deployment_info", optional=True, answer_s=BRIEF_ANSWER_S))
         return parse_json(WireInfo, answer.body).to_domain()
 
     async def canonical_urls(self, reach: Reach) -> tuple[str, str]:
-        answer = await self._http.send(reach, Call(path="/api/v1/get_canonical_urls", answer_s=BRIEF_ANSWER_S))
+        answer = await self._send(reach, Call(path="/api/v1/get_canonical_urls", answer_s=BRIEF_ANSWER_S))
         urls = parse_json(WireUrls, answer.body)
         return urls.convex_cloud_url, urls.convex_site_url
 
@@ -139,32 +138,35 @@ class HttpDeploymentApi(DeploymentApi):
         call = Call(
             path=f"/api/stream_function_logs?cursor={since}", long_poll=True, answer_s=max(wait_s, LOG_ANSWER_S)
         )
-        answer = await self._http.send(reach, call)
+        answer = await self._send(reach, call)
         if not answer.body:
             return LogPage(entries=(), cursor=since)
         found = parse_json(WireLogs, answer.body)
         return LogPage(entries=merged(found.entries), cursor=repr(found.new_cursor))
 
     async def list_env_vars(self, reach: Reach) -> tuple[str, ...]:
-        answer = await self._http.send(reach, Call(path="/api/v1/list_environment_variables"))
+        answer = await self._send(reach, Call(path="/api/v1/list_environment_variables"))
         return tuple(sorted(parse_json(WireEnvVars, answer.body).environment_variables))
 
     async def set_env_vars(self, reach: Reach, changes: Mapping[str, str | None]) -> None:
         body = json_body({"changes": [{"name": name, "value": value} for name, value in changes.items()]})
         call = Call(path="/api/v1/update_environment_variables", body=body, reads=frozenset({_BAD_REQUEST}))
-        answer = await self._http.send(reach, call)
+        answer = await self._send(reach, call)
         if answer.status == _BAD_REQUEST:
             raise _env_var_refusal(parse_json(WireRefusal, answer.body))
+
+    async def _send(self, reach: Reach, call: Call) -> Answer:
+        return await self._http.send(reach.target.url, reach.credential, call)
 
     async def _ask(self, reach: Reach, query: str, args: Mapping[str, Any], shape: type[T]) -> T:
         """Return what one of the queries built into every deployment answers."""
         body = json_body({"path": query, "args": [args], "format": "json"})
-        answer = await self._http.send(reach, Call(path="/api/query", body=body, reads=frozenset({FUNCTION_FAILED})))
+        answer = await self._send(reach, Call(path="/api/query", body=body, reads=frozenset({FUNCTION_FAILED})))
         return parse_value(shape, _value(query, parse_json(WireOutcome, answer.body)))
 
     async def _run(self, reach: Reach, what: str, call: Call) -> FunctionResult:
         started = time.perf_counter()
-        answer = await self._http.send(reach, call)
+        answer = await self._send(reach, call)
         if answer.status == _BAD_REQUEST:
             refusal = parse_json(WireRefusal, answer.body)
             raise _threw(what, f"{refusal.code}: {refusal.message}", ())
@@ -193,7 +195,7 @@ class HttpDeploymentApi(DeploymentApi):
 
     async def _shapes(self, reach: Reach) -> dict[str, JsonValue]:
         try:
-            answer = await self._http.send(reach, Call(path="/api/shapes2", optional=True))
+            answer = await self._send(reach, Call(path="/api/shapes2", optional=True))
         except NotFound:
             return {}
         return parse_json(dict[str, JsonValue], answer.body)
@@ -218,7 +220,7 @@ def _value(query: str, outcome: WireOutcome) -> JsonValue:
     if outcome.status == "success":
         return outcome.value
     if "You do not have permission" in outcome.error_message:
-        raise not_allowed()
+        raise not_allowed(DEPLOYMENT)
     raise unexpected(f"The deployment could not answer `{query}`.")
 
 

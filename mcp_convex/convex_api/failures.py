@@ -9,10 +9,14 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from http import HTTPStatus
 from types import MappingProxyType
+from typing import TypeVar
 
 import httpx2
 
+from mcp_convex.convex_api.peers import Peer, Said
 from mcp_convex.domain import errors
+
+E = TypeVar("E", bound=errors.ConvexMcpError)
 
 FUNCTION_FAILED = 560
 """Convex's own status for a function that threw."""
@@ -61,72 +65,70 @@ TROUBLES: Mapping[type[Exception], Trouble] = MappingProxyType(
 )
 
 
-def from_exception(exc: Exception, *, repeatable: bool) -> Failure:
+def from_exception(exc: Exception, peer: Peer, *, repeatable: bool) -> Failure:
     """Return what *exc*, one of `TROUBLES`, means for a request that is *repeatable* or not."""
     kind = type(exc).__name__
     passing = not isinstance(exc, httpx2.TimeoutException)  # who was silent once may be so for as long again
     match next(trouble for known, trouble in TROUBLES.items() if isinstance(exc, known)):
         case Trouble.NOT_SENT:
-            return Failure(_unreachable(kind), passing=passing)
+            return Failure(_unreachable(kind, peer), passing=passing)
         case Trouble.LOST | Trouble.SILENT:
-            return Failure(_unreachable(kind) if repeatable else _unknown(kind), passing=passing)
+            return Failure(_unreachable(kind, peer) if repeatable else _unknown(kind, peer), passing=passing)
         case Trouble.UNREADABLE:
-            return Failure(unexpected(f"The deployment's answer cannot be read ({kind})."))
+            return Failure(unexpected(f"{peer.subject}'s answer cannot be read ({kind})."))
         case Trouble.UNSENDABLE:
-            return Failure(unsendable())
+            return Failure(unsendable(peer))
 
 
-def from_silence(*, repeatable: bool) -> Failure:
+def from_silence(peer: Peer, *, repeatable: bool) -> Failure:
     """Return what it means that an answer did not come to its end in time."""
     kind = "no complete answer in time"
-    return Failure(_unreachable(kind) if repeatable else _unknown(kind))
+    return Failure(_unreachable(kind, peer) if repeatable else _unknown(kind, peer))
 
 
-def from_status(response: httpx2.Response, *, repeatable: bool) -> Failure:
+def from_status(response: httpx2.Response, peer: Peer, *, repeatable: bool) -> Failure:
     """
     Return what a refusal means.
 
-    Its body is not read: the text is the deployment's, not ours, and may have been written to mislead.
+    The text of its body is not read: it is the peer's, not ours, and may have been written to mislead.
     """
     status, after_s = response.status_code, _retry_after(response.headers)
-    # A deployment that was created a moment ago answers 404 for a while.
-    passing = status in {404, 408, 429} or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != FUNCTION_FAILED)
+    broke = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != FUNCTION_FAILED
     error: errors.ConvexMcpError
     match status:
         case 401:
-            error = _rejected()
+            error = _of(errors.CredentialRejected, peer.rejected)
         case 403:
-            error = not_allowed()
+            error = not_allowed(peer)
         case 404:
-            error = _unknown_path(response.request.url.path)
+            error = errors.NotFound(
+                peer.absent.message.format(path=response.request.url.path), next_step=peer.absent.next_step
+            )
         case 413:
-            error = too_large("The request is larger than the deployment takes.")
+            error = too_large("The request is larger than may be sent.")
         case 429 | 503:
-            error = _limited(after_s)
+            error = _limited(after_s, peer)
         case _ if response.has_redirect_location:
-            error = _redirected()
-        case _ if passing and not repeatable:
-            error = _unknown(f"status {status}")
+            error = _redirected(peer)
+        case _ if (broke or status == HTTPStatus.REQUEST_TIMEOUT) and not repeatable:
+            error = _unknown(f"status {status}", peer)
         case 408 | 502 | 504:
-            error = _unreachable(f"status {status}")
+            error = _unreachable(f"status {status}", peer)
         case _:
-            error = unexpected(f"The deployment answered with status {status}.")
-    return Failure(error, passing=passing, after_s=after_s)
+            error = unexpected(f"{peer.subject} answered with status {status}.")
+    # A deployment that was created a moment ago answers 404 for a while.
+    return Failure(error, passing=broke or status in {404, 429}, after_s=after_s)
+
+
+def from_refusal(code: str, peer: Peer) -> errors.ConvexMcpError | None:
+    """Return what the name of a refusal means, where *peer* is known to refuse by that name."""
+    named = peer.refusals.get(code)
+    return _of(*named) if named else None
 
 
 def unexpected(message: str) -> errors.UnexpectedAnswer:
     """Return the error for an answer that Convex does not document."""
-    return errors.UnexpectedAnswer(
-        message, next_step="Try again later. If it stays so, ask the person to check the deployment."
-    )
-
-
-def not_allowed() -> errors.ActionNotAllowed:
-    """Return the error for a key that lacks a permission."""
-    return errors.ActionNotAllowed(
-        "The stored key may not do this on the deployment.",
-        next_step="Ask the person to link the deployment again with a key that may.",
-    )
+    return errors.UnexpectedAnswer(message, next_step="Try again later. If it stays so, tell the person.")
 
 
 def too_large(message: str) -> errors.TooLarge:
@@ -134,52 +136,40 @@ def too_large(message: str) -> errors.TooLarge:
     return errors.TooLarge(message, next_step="Ask for less, or send less, in one call.")
 
 
-def unsendable() -> errors.SettingsInvalid:
-    """Return the error for a URL or a key that no request can carry. Says nothing about the key."""
-    return errors.SettingsInvalid(
-        "The deployment's URL or key is malformed.",
-        next_step="Ask the person to run `mcp-convex connect` with the URL and key that the deployment shows.",
-    )
+def not_allowed(peer: Peer) -> errors.ActionNotAllowed:
+    """Return the error for a credential that lacks a permission."""
+    return _of(errors.ActionNotAllowed, peer.forbidden)
 
 
-def _unreachable(kind: str) -> errors.ConvexUnreachable:
-    return errors.ConvexUnreachable(
-        f"The deployment did not answer ({kind}).",
-        next_step="Try the same call again in a few seconds. If it stays so, ask the person whether it runs.",
-    )
+def unsendable(peer: Peer) -> errors.SettingsInvalid:
+    """Return the error for a URL or a credential that no request can carry. Says nothing about the credential."""
+    return _of(errors.SettingsInvalid, peer.malformed)
 
 
-def _unknown(kind: str) -> errors.OutcomeUnknown:
+def _of(leaf: type[E], said: Said) -> E:
+    return leaf(said.message, next_step=said.next_step)
+
+
+def _unreachable(kind: str, peer: Peer) -> errors.ConvexUnreachable:
+    return errors.ConvexUnreachable(f"{peer.subject} did not answer ({kind}).", next_step=peer.if_silent)
+
+
+def _unknown(kind: str, peer: Peer) -> errors.OutcomeUnknown:
     return errors.OutcomeUnknown(
-        f"The call was sent, but its answer was lost ({kind}): it may have taken effect.",
-        next_step="Look at the data or the logs before calling again.",
+        f"The call was sent, but its answer was lost ({kind}): it may have taken effect.", next_step=peer.if_lost
     )
 
 
-def _rejected() -> errors.CredentialRejected:
-    return errors.CredentialRejected(
-        "The deployment does not accept the stored key.",
-        next_step="Ask the person to link the deployment again with `mcp-convex connect`.",
-    )
-
-
-def _unknown_path(path: str) -> errors.NotFound:
-    return errors.NotFound(
-        f"The deployment does not know `{path}`.",
-        next_step="Ask the person whether the URL is a Convex deployment's, and a recent one.",
-    )
-
-
-def _redirected() -> errors.UnexpectedAnswer:
+def _redirected(peer: Peer) -> errors.UnexpectedAnswer:
     return errors.UnexpectedAnswer(
-        "The deployment redirects elsewhere, where its key may not go.",
-        next_step="Ask the person to link the URL at which the deployment itself answers.",
+        f"{peer.subject} redirects elsewhere, where the credential may not go.",
+        next_step="Ask the person to name the URL at which it itself answers.",
     )
 
 
-def _limited(after_s: float) -> errors.RateLimited:
+def _limited(after_s: float, peer: Peer) -> errors.RateLimited:
     when = f"in {after_s:.0f} seconds" if after_s else "in a minute"
-    return errors.RateLimited("The deployment is overloaded, or asks for fewer calls.", next_step=f"Try again {when}.")
+    return errors.RateLimited(f"{peer.subject} is overloaded, or asks for fewer calls.", next_step=f"Try again {when}.")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

@@ -48,7 +48,7 @@ def parse_json(shape: type[T], body: bytes | str) -> T:
     try:
         return TypeAdapter(shape).validate_json(body)
     except ValidationError:
-        raise unexpected("The deployment's answer does not have the documented shape.") from None
+        raise unexpected("Convex's answer does not have the documented shape.") from None
 
 
 def parse_value(shape: type[T], value: JsonValue) -> T:
@@ -61,7 +61,7 @@ def parse_value(shape: type[T], value: JsonValue) -> T:
     try:
         return TypeAdapter(shape).validate_python(value)
     except ValidationError:
-        raise unexpected("The deployment's answer does not have the documented shape.") from None
+        raise unexpected("Convex's answer does not have the documented shape.") from None
 
 
 def _log_text(line: JsonValue) -> JsonValue:
