@@ -157,6 +157,15 @@ async def _push(settings: Settings, args: argparse.Namespace) -> int:
     return int(result.failure is not None)
 
 
+async def _keys(settings: Settings, _: argparse.Namespace) -> int:
+    from mcp_convex.store import rotate_keys  # noqa: PLC0415 - only this command needs it
+
+    count = await rotate_keys(settings.data_dir, settings.encryption_keys)
+    print(f"Encrypted {count} stored credentials anew with the newest key.")  # noqa: T201
+    print("Older keys open nothing here any more; backups from before still need them.")  # noqa: T201
+    return 0
+
+
 async def _embedded(settings: Settings, _: argparse.Namespace) -> int:
     from mcp_convex.server import serve_embedded  # noqa: PLC0415 - only this command needs it
 
@@ -193,6 +202,10 @@ def _push_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="agree to the removals that a push asked about")
 
 
+def _keys_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["rotate"], help="make a new key, and encrypt everything with it")
+
+
 _COMMANDS: tuple[tuple[str, str, Command, Callable[[argparse.ArgumentParser], None]], ...] = (
     ("demo", "Do the main job once, in a workspace of its own, and show each call.", _demo, _no_more),
     ("doctor", "Say what this machine lacks.", _doctor, _no_more),
@@ -200,5 +213,6 @@ _COMMANDS: tuple[tuple[str, str, Command, Callable[[argparse.ArgumentParser], No
     ("connect", "Make a self-hosted deployment the workspace's target.", _connect, _connect_options),
     ("disconnect", "Forget the workspace's self-hosted deployment and delete its key.", _disconnect, _no_more),
     ("push", "Push the workspace, as the tool does.", _push, _push_options),
+    ("keys", "Replace the key that encrypts stored credentials.", _keys, _keys_options),
     ("embedded", "Serve the workspace's embedded deployment until interrupted.", _embedded, _no_more),
 )

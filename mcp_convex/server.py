@@ -62,14 +62,13 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     from mcp_convex.broker import LocalGate  # noqa: PLC0415 - HTTP is slow to import, and a start needs none
     from mcp_convex.convex_api.deployment import HttpDeploymentApi  # noqa: PLC0415 - as above
     from mcp_convex.embedded import LocalEmbeddedDeployments  # noqa: PLC0415 - as above
-    from mcp_convex.store import DATABASE_FILE, open_key_ring, open_store  # noqa: PLC0415 - as above
+    from mcp_convex.store import open_data_dir  # noqa: PLC0415 - as above
 
     hide_memory()
     place = _place(settings)
     launcher = ConfinedLauncher(settings.isolation)
     async with AsyncExitStack() as stack:
-        ring = open_key_ring(settings.data_dir, settings.encryption_keys)
-        store = await stack.enter_async_context(open_store(settings.data_dir / DATABASE_FILE, ring))
+        store = await stack.enter_async_context(open_data_dir(settings.data_dir, settings.encryption_keys))
         embedded = await stack.enter_async_context(LocalEmbeddedDeployments(settings.data_dir, launcher))
         api = HttpDeploymentApi()
         stack.push_async_callback(api.close)

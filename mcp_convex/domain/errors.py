@@ -36,6 +36,7 @@ Every failure this server reports on purpose:
     + InstallFailed                 install_failed
     + EngineFailed                  engine_failed
     + StoreCorrupt                  store_corrupt
+    + StoreInUse                    store_in_use
     + SettingsInvalid               settings_invalid
 
 A leaf has a `code` that never changes once released. Anything else that reaches
@@ -265,6 +266,12 @@ class StoreCorrupt(SandboxError):
     """The store cannot be read, or a record cannot be decrypted with the keys at hand."""
 
     code = "store_corrupt"
+
+
+class StoreInUse(SandboxError):
+    """Another process has the store open, and one of the two has to be alone with it."""
+
+    code = "store_in_use"
 
 
 class SettingsInvalid(SandboxError):

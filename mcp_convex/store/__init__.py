@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
+from pydantic import SecretBytes
 
-from mcp_convex.store.keys import DATABASE_FILE, KeyRing, open_key_ring
+from mcp_convex.store.files import shared
+from mcp_convex.store.keys import DATABASE_FILE, KeyRing, add_key, drop_older_keys, open_key_ring
 
 if TYPE_CHECKING:
     from mcp_convex.store.store import Store
 
-__all__ = ["DATABASE_FILE", "KeyRing", "open_key_ring", "open_store"]
+__all__ = ["KeyRing", "open_data_dir", "open_key_ring", "open_store", "rotate_keys"]
 
 
 @asynccontextmanager
@@ -33,6 +35,41 @@ async def open_store(database: Path | str, ring: KeyRing) -> AsyncGenerator[Stor
     opened = await anyio.to_thread.run_sync(_load)
     async with opened(database, ring) as store:
         yield store
+
+
+@asynccontextmanager
+async def open_data_dir(data_dir: Path, given: Sequence[SecretBytes] = ()) -> AsyncGenerator[Store]:
+    """
+    Open the store in *data_dir* with the keys that are *given* and those of its key file.
+
+    Raises:
+        StoreInUse: Its keys are being rotated.
+        ConvexMcpError: As `open_key_ring` and `open_store` say.
+    """
+    with shared(data_dir):
+        async with open_store(data_dir / DATABASE_FILE, open_key_ring(data_dir, given)) as store:
+            yield store
+
+
+async def rotate_keys(data_dir: Path, given: Sequence[SecretBytes] = ()) -> int:
+    """
+    Encrypt every credential in *data_dir* anew, and return how many there are.
+
+    Where no keys are *given*, a new one takes the place of those in the key file. It may end
+    at any moment: each credential can be decrypted with the keys that are there then.
+
+    Raises:
+        StoreInUse: Another process has the store open; it would go on with the former key.
+        ConvexMcpError: As `open_key_ring` and `open_store` say.
+    """
+    with shared(data_dir, alone=True):
+        if not given:
+            add_key(data_dir)
+        async with open_store(data_dir / DATABASE_FILE, open_key_ring(data_dir, given)) as store:
+            count = await store.rotate()
+        if not given:
+            drop_older_keys(data_dir)
+    return count
 
 
 def _load() -> Callable[[Path | str, KeyRing], AbstractAsyncContextManager[Store]]:

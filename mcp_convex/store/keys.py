@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import SecretBytes
 
 from mcp_convex.domain.errors import DirectoryUnusable, StoreCorrupt
-from mcp_convex.store.files import accessible, exists, is_private, make_private
+from mcp_convex.store.files import accessible, exists, is_private, make_private, replace_private
 
 KEY_FILE = "store.key"
 DATABASE_FILE = "store.db"
@@ -42,13 +42,35 @@ def open_key_ring(data_dir: Path, given: Sequence[SecretBytes] = ()) -> KeyRing:
     return KeyRing((*given, *(_read(path) if exists(path) else ())))
 
 
+def add_key(data_dir: Path) -> None:
+    """Put a new key at the head of the key file: it encrypts from now on, and the others still decrypt."""
+    _write(data_dir / KEY_FILE, (_new_key(), *open_key_ring(data_dir).keys))
+
+
+def drop_older_keys(data_dir: Path) -> None:
+    """Keep only the newest key of the key file, once it has encrypted everything."""
+    _write(data_dir / KEY_FILE, open_key_ring(data_dir).keys[:1])
+
+
+def _write(path: Path, keys: Sequence[SecretBytes]) -> None:
+    replace_private(path, b"".join(_line(key) for key in keys))
+
+
+def _line(key: SecretBytes) -> bytes:
+    return base64.b64encode(key.get_secret_value()) + b"\n"
+
+
+def _new_key() -> SecretBytes:
+    return SecretBytes(os.urandom(KEY_BYTES))
+
+
 def _make(path: Path) -> None:
     if exists(path.with_name(DATABASE_FILE)):
         raise StoreCorrupt(
             f"The store's key file `{path}` is gone.",
             next_step=f"Put it back from a backup or set MCP_CONVEX_ENCRYPTION_KEYS; else move `{DATABASE_FILE}` away.",
         )
-    make_private(path, lambda draft: draft.write_bytes(base64.b64encode(os.urandom(KEY_BYTES)) + b"\n"))
+    make_private(path, lambda draft: draft.write_bytes(_line(_new_key())))
 
 
 def _read(path: Path) -> tuple[SecretBytes, ...]:
