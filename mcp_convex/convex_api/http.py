@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import anyio
 import httpx2
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from mcp_convex import __version__
 from mcp_convex.convex_api.failures import (
@@ -27,6 +27,7 @@ from mcp_convex.convex_api.failures import (
 )
 from mcp_convex.convex_api.peers import Peer
 from mcp_convex.convex_api.retry import Retry
+from mcp_convex.convex_api.wire import WireRefusal
 from mcp_convex.domain.errors import NotFound
 
 CONNECT_S = 10.0
@@ -157,11 +158,9 @@ async def _code(response: httpx2.Response) -> str:
     """Return the name of a refusal, empty where it has none."""
     answer = await _bounded(response, _LARGEST_REFUSAL)
     try:
-        said = json.loads(answer.body) if isinstance(answer, Answer) else None
-    except ValueError:
+        return WireRefusal.model_validate_json(answer.body).code if isinstance(answer, Answer) else ""
+    except ValidationError:
         return ""
-    code = said.get("code") if isinstance(said, dict) else None
-    return code if isinstance(code, str) else ""
 
 
 async def _bounded(response: httpx2.Response, most: int) -> Answer | Failure:
