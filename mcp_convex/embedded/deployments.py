@@ -86,9 +86,11 @@ class LocalEmbeddedDeployments(EmbeddedDeployments):
         try:
             folder = durable.make_folder(self._data_dir / "embedded" / name)
             with locked(folder) as ours:
+                # Where another process starts the deployment for the first time, it has made the key once it answers.
+                elsewhere = None if ours else await _served_elsewhere(folder)
                 key = self._admin_key or load_or_make(folder / "admin-key", name)
-                if not ours:
-                    task_status.started(_reach(name, await _served_elsewhere(folder), key))
+                if elsewhere:
+                    task_status.started(_reach(name, elsewhere, key))
                     return
                 # Starlette and uvicorn take a quarter of a second to load, and a start of the server none.
                 from mcp_convex.embedded.serving import serving  # noqa: PLC0415
@@ -110,7 +112,14 @@ class LocalEmbeddedDeployments(EmbeddedDeployments):
             self._served.pop(workspace, None)
 
 
-async def serve(data_dir: Path, launcher: Launcher, workspace: WorkspaceId, on_ready: Callable[[Reach], None]) -> None:
+async def serve(
+    data_dir: Path,
+    launcher: Launcher,
+    workspace: WorkspaceId,
+    on_ready: Callable[[Reach], None],
+    *,
+    node_modules: Callable[[WorkspaceId], Path | None] = _nowhere,
+) -> None:
     """
     Serve *workspace*'s deployment until cancelled, and call *on_ready* once it answers.
 
@@ -118,7 +127,7 @@ async def serve(data_dir: Path, launcher: Launcher, workspace: WorkspaceId, on_r
         PortInUse: Its port is taken, or another process already serves it.
         ToolMissing: There is no Node, or it is too old.
     """
-    async with LocalEmbeddedDeployments(data_dir, launcher) as deployments:
+    async with LocalEmbeddedDeployments(data_dir, launcher, node_modules=node_modules) as deployments:
         reach = await deployments.ensure(workspace)
         if not deployments.serves(workspace):
             raise PortInUse(

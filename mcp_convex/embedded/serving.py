@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from mcp_convex.domain.ports import Launcher
 from mcp_convex.domain.secrets import AdminKeyValue
-from mcp_convex.embedded.app import cloud_app, site_app
+from mcp_convex.embedded.app import applications
 from mcp_convex.embedded.deployment import Deployment
 from mcp_convex.embedded.places import Place, Urls, listening
 
@@ -33,11 +33,12 @@ async def serving(name: str, place: Place, key: AdminKeyValue, launcher: Launche
         async with anyio.create_task_group() as tasks:
             deployment = Deployment(name, place, urls, launcher, tasks)
             await deployment.start()
+            for_cloud, for_site = applications(deployment, key, place)
             try:
                 async with (
                     anyio.create_task_group() as servers,
-                    _served(cloud_app(deployment, key, place), cloud, servers),
-                    _served(site_app(deployment), site, servers),
+                    _served(for_cloud, cloud, servers),
+                    _served(for_site, site, servers),
                 ):
                     yield urls
             finally:

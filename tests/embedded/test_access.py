@@ -37,6 +37,8 @@ declare const process: {{ env: Record<string, string> }};
 http.route({{ path: "/.well-known/openid-configuration", method: "GET", handler: httpAction(async () => Response.json({{
   issuer: process.env.CONVEX_SITE_URL, jwks_uri: process.env.CONVEX_SITE_URL + "/.well-known/jwks.json",
 }})) }});
+http.route({{ path: "/me", method: "GET", handler: httpAction(async (ctx) =>
+  Response.json((await ctx.auth.getUserIdentity())?.subject ?? null)) }});
 http.route({{ path: "/.well-known/jwks.json", method: "GET", handler: answer({JWKS}) }});
 export default http;
 """
@@ -122,6 +124,14 @@ async def test_the_app_itself_can_be_the_issuer(chat: Running) -> None:
     found = (await me(chat, token(iss=chat.reach.target.site_url, aud="convex", sub="u|s"))).json()["value"]
 
     assert "u|s" == found["subject"]
+
+
+async def test_an_http_action_knows_who_calls_and_takes_any_other_header(chat: Running) -> None:
+    async with httpx2.AsyncClient(base_url=chat.reach.target.site_url or "") as page:
+        known = await page.get("/me", headers={"Authorization": f"Bearer {token()}"})
+        other = await page.get("/me", headers={"Authorization": "Basic eDp5"})
+
+    assert ("ada", None) == (known.json(), other.json())
 
 
 @pytest.mark.parametrize(
