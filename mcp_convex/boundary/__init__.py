@@ -1,5 +1,6 @@
 """Where Python meets MCP. Tools and resources speak MCP through this package."""
 
+from mcp_convex.boundary.asking import InputRequiredResult, ask, client_name
 from mcp_convex.boundary.progress import ContextProgress
 from mcp_convex.boundary.server import ConvexServer
 from mcp_convex.boundary.spec import Ctx, Effect, ResourceSpec, ToolSpec, resource, services, tool
@@ -9,8 +10,11 @@ __all__ = [
     "ConvexServer",
     "Ctx",
     "Effect",
+    "InputRequiredResult",
     "ResourceSpec",
     "ToolSpec",
+    "ask",
+    "client_name",
     "resource",
     "services",
     "tool",

@@ -14,8 +14,10 @@ from functools import singledispatch
 
 from pydantic import BaseModel
 
+from mcp_convex.domain.connections import Connection
 from mcp_convex.domain.models import FunctionResult, LogEntry, LogPage, Page
 from mcp_convex.domain.pushes import Changes, CheckResult, Diagnostic, PushResult
+from mcp_convex.services.connections import Connecting, Connections, Disconnected
 from mcp_convex.services.files import FileContent, Written
 
 SHOWN_DIAGNOSTICS = 12
@@ -133,3 +135,30 @@ def _file(file: FileContent) -> str:
 @text_of.register
 def _written(result: Written) -> str:
     return "\n".join(f"{change.action} `{change.path}` (sha256 {change.sha256 or '-'})" for change in result.changes)
+
+
+@text_of.register
+def _connecting(result: Connecting) -> str:
+    said = [_connection(result.connection)] if result.connection else []
+    link = [f"Link for the person: {result.link}"] if result.link else []
+    return "\n".join([*said, *link, f"Next step: {result.next_step}"])
+
+
+@text_of.register
+def _connections(result: Connections) -> str:
+    serves = f"`{result.target.name}`" if result.target else "the embedded one on this machine"
+    said = [_connection(connection) for connection in result.connections] or ["No connection to Convex."]
+    return "\n".join([*said, f"This workspace's deployment: {serves}.", f"Next step: {result.next_step}"])
+
+
+@text_of.register
+def _disconnected(result: Disconnected) -> str:
+    unlinked = [f"Unlinked: {', '.join(result.unlinked)}"] if result.unlinked else []
+    return "\n".join([_connection(result.connection), *unlinked, f"Next step: {result.next_step}"])
+
+
+def _connection(connection: Connection) -> str:
+    of = [f"team `{connection.team.slug}`"] if connection.team else []
+    of += [f"project `{connection.project.slug}`"] if connection.project else []
+    why = f": {connection.reason}" if connection.reason else ""
+    return f"{connection.state} ({', '.join([f'{connection.scope} access', *of, f'id {connection.id}'])}){why}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools.base import Tool
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import BaseModel, ConfigDict, JsonValue
 from typing_extensions import override
 
@@ -22,7 +22,7 @@ class ConvexTool(Tool):
     @override
     async def run(
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
-    ) -> CallToolResult:
+    ) -> CallToolResult | InputRequiredResult:
         """Run the tool. The SDK's own conversion would send the same JSON twice, so it is not asked for."""
         del convert_result
         return _answer(await super().run(arguments, context, convert_result=False))
@@ -57,7 +57,9 @@ def _inside(value: JsonValue) -> JsonValue:
     return _without_titles(value) if isinstance(value, dict) else value
 
 
-def _answer(result: BaseModel) -> CallToolResult:
+def _answer(result: BaseModel) -> CallToolResult | InputRequiredResult:
+    if isinstance(result, InputRequiredResult):
+        return result
     failed = isinstance(result, PushResult | CheckResult) and result.failure is not None
     return CallToolResult(
         content=[TextContent(type="text", text=text_of(result))],

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from mcp_convex.domain.connections import PagePurpose, PendingPage
+from mcp_convex.domain.errors import NotFound
+from mcp_convex.domain.errors import NotFound
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.ports import Pages, PageStore
+from mcp_convex.services.errands import Opened
 
 PAGE_LIFE = timedelta(minutes=10)
 
@@ -40,6 +44,10 @@ class PageService:
         Raises:
             PortInUse: The port that pages are served on is taken. Nothing was stored.
         """
+        return (await self.opened(purpose, subject)).link
+
+    async def opened(self, purpose: PagePurpose, subject: Mapping[str, str]) -> Opened:
+        """Do the same, and return the page's handle as the id of the errand, for `waits`."""
         opened_at = self._now()
         page = PendingPage(
             handle=secrets.token_urlsafe(32),
@@ -51,4 +59,40 @@ class PageService:
         )
         link = await self._pages.link(page)
         await self._store.add(self._principal, page)
-        return link
+        return Opened(id=page.handle, link=link)
+
+    async def waits(self, handle: str) -> bool:
+        """Say whether the page still waits for its person: it is neither used nor expired."""
+        try:
+            principal, _ = await self._store.find(handle)
+        except NotFound:
+            return False
+        return principal == self._principal
+
+    async def close(self, handle: str) -> None:
+        """Have the page wait no longer."""
+        if await self.waits(handle):
+            with suppress(NotFound):
+                await self._store.take(handle)
+
+    async def find(self, handle: str, visitor: PrincipalId) -> PendingPage:
+        """
+        Return the page, without using it up.
+
+        Raises:
+            NotFound: It does not exist, is used, has expired, or is not this visitor's or this workspace's.
+        """
+        whose, page = await self._store.find(handle)
+        if (whose, page.workspace) != (visitor, self._workspace):
+            raise NotFound("The page is for somebody else.", next_step="Ask for a new link.")
+        return page
+
+    async def take(self, handle: str, visitor: PrincipalId) -> PendingPage:
+        """
+        Use the page up and return it: whoever comes second finds nothing.
+
+        Raises:
+            NotFound: As `find` says. Another's page is not used up.
+        """
+        await self.find(handle, visitor)
+        return (await self._store.take(handle))[1]

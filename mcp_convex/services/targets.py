@@ -42,6 +42,11 @@ class TargetService:
             return await self._ports.embedded.ensure(self._workspace)
         return await self._admitted(linked)
 
+    async def linked(self) -> Target | None:
+        """Return the deployment that the workspace is linked to, as stored; None where the embedded one serves."""
+        found = await self._ports.store.get(self._principal, self._workspace)
+        return None if found is None else found.target
+
     async def link(self, url: str, credential: AdminKeyValue) -> Target:
         """
         Make the deployment at *url* the workspace's target, once it has accepted *credential*.

@@ -1,0 +1,253 @@
+"""How a connection comes to hold a token, once its person agrees on our page: the page's side of connecting."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import SecretStr
+
+from mcp_convex.domain.connections import Connection, ConnectionId, Grant, OAuthFlow, PendingPage
+from mcp_convex.domain.errors import (
+    ActionNotAllowed,
+    BlockedByPolicy,
+    ConvexMcpError,
+    CredentialRejected,
+    NotConnected,
+    NotFound,
+    SettingsInvalid,
+    SsoRequired,
+    UnexpectedAnswer,
+)
+from mcp_convex.domain.models import PrincipalId, Target
+from mcp_convex.domain.ports import CliLogin, ConnectionStore, ManagementApi, OAuthApi, PageStore
+from mcp_convex.domain.secrets import AccessTokenValue, AdminKeyValue, VerifierValue
+from mcp_convex.services.pages import utc_now
+from mcp_convex.services.targets import TargetService
+
+FLOW_LIFE = timedelta(minutes=10)
+
+Way = Literal["oauth", "cli_login", "team_token", "deploy_key"]
+
+_LASTING = (ActionNotAllowed, BlockedByPolicy, SettingsInvalid, UnexpectedAnswer)
+"""What connecting once more does not mend."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantPorts:
+    """What granting needs of the outside."""
+
+    connections: ConnectionStore
+    flows: PageStore
+    management: ManagementApi
+    oauth: OAuthApi | None
+    """None where the operator has no OAuth application."""
+    cli_login: CliLogin | None = None
+    """None where this machine's person is not the principal, or the login is for another host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a page for connecting can offer its person."""
+
+    connection: Connection
+    ways: tuple[Way, ...]
+
+
+class GrantService:
+    def __init__(
+        self,
+        ports: GrantPorts,
+        targets: TargetService,
+        *,
+        callback_url: str,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._ports = ports
+        self._targets = targets
+        self._callback_url = callback_url
+        self._now = now
+
+    async def offer(self, principal: PrincipalId, page: PendingPage) -> Offer:
+        """
+        Return what *page* is about and which ways lead there.
+
+        Raises:
+            NotFound: Its connection has been given up.
+        """
+        return Offer(await self.find(principal, page.subject["connection"]), self._ways())
+
+    async def find(self, principal: PrincipalId, id_: str) -> Connection:
+        """
+        Return one connection.
+
+        Raises:
+            NotFound: This principal has none with that id.
+        """
+        for connection in await self._ports.connections.list(principal):
+            if connection.id == id_:
+                return connection
+        raise NotFound("That connection was given up.", next_step="Ask for a new link.")
+
+    async def authorize(self, principal: PrincipalId, page: PendingPage, *, browser: str) -> str:
+        """
+        Begin the way to Convex's authorize page, and return its URL; *browser* is who must come back.
+
+        Raises:
+            NotFound: The connection has been given up, or there is no OAuth application.
+        """
+        connection = await self.find(principal, page.subject["connection"])
+        oauth = self._oauth()
+        state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
+        started_at = self._now()
+        flow = OAuthFlow(
+            state=state,
+            connection=connection.id,
+            browser=browser,
+            redirect_uri=self._callback_url,
+            expires_at=started_at + FLOW_LIFE,
+        )
+        await self._ports.flows.add_flow(principal, flow, VerifierValue(SecretStr(verifier)))
+        begun = {"state": "connecting", "started_at": started_at, "reason": None, "ended_at": None}
+        await self._ports.connections.put(principal, connection.model_copy(update=begun))
+        return oauth.authorize_url(
+            scope=connection.scope, redirect_uri=flow.redirect_uri, state=state, challenge=_challenge(verifier)
+        )
+
+    async def finish(self, principal: PrincipalId, state: str, code: str | None, *, browser: str) -> Connection:
+        """
+        Take up the way back from Convex, and return the connection, connected or failed.
+
+        Raises:
+            NotFound: The way back was used, has expired, or is another principal's; or the connection was given up.
+        """
+        owner, flow, verifier = await self._ports.flows.take_flow(state)
+        if owner != principal:
+            raise NotFound("This way back from Convex is not yours.", next_step="Ask for a new link.")
+        if not hmac.compare_digest(flow.browser, browser):
+            return await self._fail(principal, flow.connection, "The person came back from Convex in another browser.")
+        if code is None:
+            return await self._fail(principal, flow.connection, "Convex did not grant access.")
+        try:
+            token = await self._oauth().exchange(code, redirect_uri=flow.redirect_uri, verifier=verifier)
+            return await self._hold(principal, flow.connection, token, "oauth")
+        except ConvexMcpError as exc:
+            if isinstance(exc, NotFound):
+                raise
+            return await self._fail(principal, flow.connection, in_words(exc), retryable=not isinstance(exc, _LASTING))
+
+    async def refuse(self, principal: PrincipalId, page: PendingPage) -> Connection:
+        """
+        Record that the person does not want to connect.
+
+        Raises:
+            NotFound: The connection has been given up.
+        """
+        return await self._fail(principal, ConnectionId(page.subject["connection"]), "The person declined.")
+
+    async def use_cli_login(self, principal: PrincipalId, page: PendingPage) -> Connection:
+        """
+        Connect with the login that Convex's CLI keeps.
+
+        Raises:
+            NotConnected: There is none.
+            ConvexMcpError: Convex did not accept it, or could not be asked. Nothing was stored.
+        """
+        if self._ports.cli_login is None:
+            raise NotConnected("There is no login of the Convex CLI here.", next_step="Choose another way.")
+        token = await self._ports.cli_login.read()
+        return await self._hold(principal, ConnectionId(page.subject["connection"]), token, "cli_login")
+
+    async def use_token(self, principal: PrincipalId, page: PendingPage, token: SecretStr) -> Connection:
+        """
+        Connect with a token that the person typed.
+
+        Raises:
+            ConvexMcpError: Convex did not accept it, or could not be asked. Nothing was stored.
+        """
+        return await self._hold(
+            principal, ConnectionId(page.subject["connection"]), AccessTokenValue(token), "team_token"
+        )
+
+    async def use_key(self, principal: PrincipalId, page: PendingPage, url: str, key: SecretStr) -> Target:
+        """
+        Make the deployment at *url* the workspace's target, with a key that the person typed, and connect no account.
+
+        Raises:
+            ConvexMcpError: The deployment is none, is for production, or did not accept the key. Nothing was stored.
+        """
+        target = await self._targets.link(url, AdminKeyValue(key))
+        await self._ports.connections.delete(principal, ConnectionId(page.subject["connection"]))
+        return target
+
+    def _ways(self) -> tuple[Way, ...]:
+        if self._ports.oauth is not None:
+            return ("oauth",)
+        login = self._ports.cli_login
+        return (*(("cli_login",) if login is not None and login.exists() else ()), "team_token", "deploy_key")
+
+    def _oauth(self) -> OAuthApi:
+        if self._ports.oauth is None:
+            raise NotFound("This server has no OAuth application.", next_step="Choose another way.")
+        return self._ports.oauth
+
+    async def _hold(
+        self, principal: PrincipalId, id_: ConnectionId, token: AccessTokenValue, grant: Grant
+    ) -> Connection:
+        team, project = await self._ports.management.details(token)
+        # Looked up after the calls to Convex: the agent may have disconnected in the meantime.
+        connection = await self.find(principal, id_)
+        for known in await self._ports.connections.list(principal):
+            if known.id != id_ and known.state == "connected" and (known.team, known.project) == (team, project):
+                # One connection a team or project: the deployments that came through it stay linked.
+                await self._ports.connections.delete(principal, id_)
+                connection = known
+        held = connection.model_copy(
+            update={
+                "grant": grant,
+                "state": "connected",
+                "scope": "team" if project is None else "project",
+                "team": team,
+                "project": project,
+                "reason": None,
+                "retryable": False,
+                "ended_at": self._now(),
+            }
+        )
+        await self._ports.connections.put_token(principal, held, token)
+        return held
+
+    async def _fail(
+        self, principal: PrincipalId, id_: ConnectionId, reason: str, *, retryable: bool = True
+    ) -> Connection:
+        connection = await self.find(principal, id_)
+        if connection.state != "connecting":
+            return connection  # another way has led there meanwhile
+        update = {"state": "failed", "reason": reason, "retryable": retryable, "ended_at": self._now()}
+        failed = connection.model_copy(update=update)
+        await self._ports.connections.put(principal, failed)
+        return failed
+
+
+def in_words(exc: ConvexMcpError) -> str:
+    """Return what the person, not the agent, should know of *exc*."""
+    match exc:
+        case CredentialRejected():
+            return "Convex did not accept it: it is mistyped, expired, used before or revoked."
+        case SsoRequired():
+            return "Your team wants you to sign in to Convex by single sign-on first."
+        case _ if exc.retry == "same_call":
+            return "Convex did not answer. Nothing was changed."
+        case _:
+            return exc.message
+
+
+def _challenge(verifier: str) -> str:
+    """Return the S256 challenge of RFC 7636 (43 characters)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")

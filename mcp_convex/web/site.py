@@ -1,0 +1,208 @@
+"""The pages as an application: each checks whose browser it is, and takes an answer once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from mcp_convex.domain.connections import PendingPage
+from mcp_convex.domain.errors import ConvexMcpError, InvalidArguments, NotFound
+from mcp_convex.domain.models import PrincipalId
+from mcp_convex.domain.ports import PagePerson, Visit
+from mcp_convex.services.grants import GrantService, in_words
+from mcp_convex.services.pages import PageService
+from mcp_convex.web import views
+from mcp_convex.web.guards import Browser, Headers, comes_from_here
+
+logger = logging.getLogger(__name__)
+
+ROOT = "/convex"
+CALLBACK: Final = f"{ROOT}/callback"
+LARGEST_FORM = 64 * 1024
+"""Bytes. An env var's value has 8 KiB at most, and escaping can triple it."""
+
+_MOST_FIELDS = 10
+_DONE: Mapping[str, str] = {
+    "linked": "This workspace works with that deployment from now on.",
+    "set": "The value is set. Nobody can read it here.",
+}
+
+SetSecret = Callable[[PrincipalId, PendingPage, SecretStr], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What the pages work with."""
+
+    pages: PageService
+    grants: GrantService
+    set_secret: SetSecret
+    person: PagePerson
+
+
+class Site:
+    """The pages of one server at one origin."""
+
+    def __init__(self, desk: Desk, *, origin: str, convex: str) -> None:
+        self._desk = desk
+        self._origin = origin
+        self._convex = convex
+
+    def app(self) -> ASGIApp:
+        """Return the application, guarded."""
+        routes = [
+            Route(f"{ROOT}/pages/{{handle}}", self._guarded(self._show), methods=["GET"]),
+            Route(f"{ROOT}/pages/{{handle}}", self._guarded(self._submit), methods=["POST"]),
+            Route(CALLBACK, self._guarded(self._callback), methods=["GET"]),
+            Route(f"{ROOT}/connections/{{id}}", self._guarded(self._outcome), methods=["GET"]),
+            Route(f"{ROOT}/done/{{what}}", self._guarded(self._done), methods=["GET"]),
+        ]
+        return Headers(
+            Starlette(routes=routes), origin=self._origin, style_hash=views.STYLE_HASH, leads_to=self._convex
+        )
+
+    async def _show(self, request: Request, visitor: PrincipalId) -> Response:
+        page = await self._desk.pages.find(request.path_params["handle"], visitor)
+        browser = self._browser(request)
+        token = browser.form_token(page.handle)
+        if page.purpose == "env_var":
+            return browser.remember(HTMLResponse(views.secret(page, token=token)))
+        offer = await self._desk.grants.offer(visitor, page)
+        return browser.remember(HTMLResponse(views.consent(page, offer, token=token, convex=self._convex)))
+
+    async def _submit(self, request: Request, visitor: PrincipalId) -> Response:
+        handle = request.path_params["handle"]
+        form = await _form(request)
+        browser = self._browser(request)
+        if not comes_from_here(request, self._origin) or not browser.sent(form.get("csrf", ""), handle):
+            return _said(403, "Not accepted", "This form did not come from the page in this browser.", _COOKIES)
+        page = await self._desk.pages.take(handle, visitor)
+        try:
+            return RedirectResponse(await self._act(visitor, page, form, browser), 303)
+        except NotFound:
+            raise
+        except ConvexMcpError as exc:
+            return await self._once_more(page, exc)
+
+    async def _act(self, visitor: PrincipalId, page: PendingPage, form: Mapping[str, str], browser: Browser) -> str:
+        """Do what the person chose, and return where they go next."""
+        grants = self._desk.grants
+        match page.purpose, form.get("way"):
+            case "env_var", "value":
+                await self._desk.set_secret(visitor, page, SecretStr(form.get("value", "")))
+                return f"{ROOT}/done/set"
+            case "connect", "oauth":
+                return await grants.authorize(visitor, page, browser=browser.mark)
+            case "connect", "deploy_key":
+                await grants.use_key(visitor, page, form.get("url", ""), SecretStr(form.get("key", "").strip()))
+                return f"{ROOT}/done/linked"
+            case "connect", "cli_login":
+                connection = await grants.use_cli_login(visitor, page)
+            case "connect", "team_token":
+                connection = await grants.use_token(visitor, page, SecretStr(form.get("token", "").strip()))
+            case "connect", "refuse":
+                connection = await grants.refuse(visitor, page)
+            case _:
+                raise InvalidArguments("The page offers no such thing.", next_step="Choose what it offers.")
+        return f"{ROOT}/connections/{connection.id}"
+
+    async def _once_more(self, page: PendingPage, exc: ConvexMcpError) -> Response:
+        logger.info("page %s: %s", page.purpose, exc.code)
+        link = await self._desk.pages.open(page.purpose, page.subject)
+        return HTMLResponse(views.message("That did not work", in_words(exc), link=("Try again", link), bad=True), 422)
+
+    async def _callback(self, request: Request, visitor: PrincipalId) -> Response:
+        query = request.query_params
+        connection = await self._desk.grants.finish(
+            visitor, query.get("state", ""), query.get("code"), browser=self._browser(request).mark
+        )
+        # On to an address without the code, which would otherwise stay in the browser's history.
+        return RedirectResponse(f"{ROOT}/connections/{connection.id}", 303)
+
+    async def _outcome(self, request: Request, visitor: PrincipalId) -> Response:
+        return HTMLResponse(views.outcome(await self._desk.grants.find(visitor, request.path_params["id"])))
+
+    async def _done(self, request: Request, visitor: PrincipalId) -> Response:
+        del visitor
+        said = _DONE.get(request.path_params["what"])
+        return _gone() if said is None else _said(200, "Done", said, views.GO_BACK)
+
+    def _guarded(
+        self, endpoint: Callable[[Request, PrincipalId], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                visitor = await self._desk.person.who(_visit(request))
+                if visitor is None:
+                    return _said(403, "Not for you", "This page is for the person whose assistant asked for it.")
+                return await endpoint(request, visitor)
+            except NotFound:
+                return _gone()
+            except ConvexMcpError as exc:
+                logger.info("pages: %s", exc.code)
+                return _said(502, "That did not work", in_words(exc), "Ask your assistant for a new link.")
+            except Exception as exc:  # noqa: BLE001 - the edge: its text may hold a key, so only its type is kept
+                logger.error("pages: %s", type(exc).__name__)  # noqa: TRY400 - a traceback may hold a key too
+                return _said(500, "That did not work", "A bug in mcp-convex stopped the page.")
+
+        return answer
+
+    def _browser(self, request: Request) -> Browser:
+        return Browser(request, secure=self._origin.startswith("https:"))
+
+
+_COOKIES = "Allow cookies for this address, and open the link again."
+
+
+def _visit(request: Request) -> Visit:
+    server = request.scope["server"]
+    browser = request.client
+    if browser is None or server is None:
+        raise NotFound("The connection has no address.", next_step="Open the link in a browser.")
+    return Visit(browser=(browser.host, browser.port), server=(server[0], server[1]))
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """
+    Return the fields of a form as browsers send it by default.
+
+    Raises:
+        InvalidArguments: It is none, or larger than any form of ours.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_FORM:
+            break
+    try:
+        if len(body) <= LARGEST_FORM:
+            pairs = parse_qsl(
+                body.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=_MOST_FIELDS
+            )
+            return dict(pairs)
+    except ValueError:
+        pass
+    raise InvalidArguments("This is no form of ours.", next_step="Open the link again.")
+
+
+def _said(status: int, title: str, *sentences: str) -> Response:
+    return HTMLResponse(views.message(title, *sentences), status)
+
+
+def _gone() -> Response:
+    return _said(
+        404,
+        "This page is gone",
+        "It was used, has expired after ten minutes, or was never there.",
+        "Ask your assistant for a new link.",
+    )
