@@ -127,13 +127,13 @@ def _keep_old(path: Path, name: str) -> int:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return 0o666
-    _give_second_name(path, Path(name))
+    _give_second_name(path, name)
     return mode & 0o777
 
 
-def _give_second_name(path: Path, name: Path) -> None:
+def _give_second_name(path: Path, name: Path | str) -> None:
     try:
-        name.hardlink_to(path)
+        os.link(path, name)
     except OSError:  # a file system without hard links
         shutil.copy2(path, name)
 

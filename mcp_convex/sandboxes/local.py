@@ -65,6 +65,7 @@ class LocalSandbox(Sandbox):
         self._digests: dict[str, tuple[Identity, str]] = {}
         self._opened = False
         self._stage: Stage | None = None
+        self._process: ConfinedProcess | None = None
         self._one_at_a_time = anyio.Lock()
 
     async def ensure(self, progress: OnStage) -> None:
@@ -108,8 +109,8 @@ class LocalSandbox(Sandbox):
         async with self._one_at_a_time:
             stage, launch = await anyio.to_thread.run_sync(self._prepare, command)
             output = _KeptOutput(on_output)
-            process = await self._launcher.start(launch, output)
-            exit_code, timed_out = await _run(process, command.deadline_s, until)
+            self._process = await self._launcher.start(launch, output)
+            exit_code, timed_out = await _run(self._process, command.deadline_s, until)
             await anyio.to_thread.run_sync(self._bring_back, stage, command)
         return Ended(exit_code, output.tail().replace(str(stage.folder), str(self._root)), timed_out)
 
@@ -117,6 +118,8 @@ class LocalSandbox(Sandbox):
         return self._launcher.mode
 
     async def close(self) -> None:
+        if self._process is not None:
+            await self._process.kill()
         async with self._one_at_a_time:
             if self._stage is not None:
                 self._stage.close()

@@ -76,7 +76,7 @@ class Packages:
         return tuple(found for folder in around if (found := folder / "node_modules").is_dir())
 
     def find(self, package: str) -> Path | None:
-        """Return where Node finds *package* from the workspace's root."""
+        """Return the package.json of the *package* that Node finds from the workspace's root."""
         places = (self._root / "node_modules", *self.folders_above())
         return next((found for folder in places if (found := folder / package / "package.json").is_file()), None)
 

@@ -97,7 +97,8 @@ def _walk(root: Path, folder: str, found: Sources, functions: str) -> Iterator[t
     for entry in _visible(root / folder):
         path = folder + entry.name
         if entry.name == "node_modules":
-            found.package_folders.append(path)
+            if entry.is_dir():
+                found.package_folders.append(path)
         elif not entry.is_dir(follow_symlinks=False):
             yield path, entry
         elif entry.name not in _OUTPUTS or path.startswith(functions):

@@ -66,10 +66,7 @@ class Stage:
                 self._copy(path, identity)
         self._write_convex_json(sources)
         (self.folder / TEMPORARY).mkdir()
-        above = self.folder.with_name("node_modules")
-        above.unlink(missing_ok=True)
-        if package_links and packages_above is not None:
-            above.symlink_to(packages_above)
+        self._link_above(packages_above if package_links else None)
         self._synced = frozenset(sources.files)
         return sources
 
@@ -99,6 +96,12 @@ class Stage:
                     elif not (stat.S_ISLNK(info.st_mode) and str(Path(entry.path).readlink()) == links.get(path)):
                         _remove(Path(entry.path), info)
         return files
+
+    def _link_above(self, packages: Path | None) -> None:
+        above = self.folder.with_name("node_modules")
+        above.unlink(missing_ok=True)
+        if packages is not None:
+            above.symlink_to(packages)
 
     def _is_copied(self, path: str, source: Identity, copy: Identity | None) -> bool:
         if copy is None:

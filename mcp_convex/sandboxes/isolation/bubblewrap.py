@@ -16,6 +16,20 @@ _NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgr
 _FENCES = ("--die-with-parent", "--new-session", "--cap-drop", "ALL")
 _SECONDS_TO_PROVE = 5
 
+_SUPERVISED = """\
+exec {line}<&0 </dev/null
+"$@" {line}<&- & confined=$!
+{{ read -r _ <&{line}; kill -9 -$$; }} >/dev/null 2>&1 & watch=$!
+wait $confined; code=$?
+kill -9 $watch
+exit $code"""
+"""
+Runs bubblewrap, and kills its process group when standard input, which this server holds open, is closed.
+
+`--die-with-parent` alone leaves a gap: until bubblewrap has asked the kernel for that, it outlives its
+parent, and what it has cloned outlives it.
+"""
+
 
 @cache
 def find_bubblewrap() -> Path | None:
@@ -34,24 +48,35 @@ def _works(program: Path) -> bool:
     trial = Launch(argv=["/bin/sh", "-c", ":"], cwd=Path("/"), env={}, network=False)
     try:
         ended = subprocess.run(  # noqa: S603 - our own command line
-            command_line(program, trial), env={}, capture_output=True, check=False, timeout=_SECONDS_TO_PROVE
+            [str(program), *_confined(trial, ())],
+            env={},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=_SECONDS_TO_PROVE,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return ended.returncode == 0
 
 
-def command_line(bubblewrap: Path, launch: Launch, *, readable: Sequence[Path] = (), info_fd: int = 1) -> list[str]:
+def command_line(bubblewrap: Path, launch: Launch, *, readable: Sequence[Path] = (), info_fd: int) -> list[str]:
     """
-    Return the command line that runs *launch* confined.
+    Return the command line that runs *launch* confined; it is to be started in a session of its own.
 
     Args:
         readable: What the program needs beside the system and what *launch* names.
         info_fd: Where bubblewrap says which process is the first inside.
     """
+    free = next(fd for fd in range(3, 10) if fd not in {info_fd, *launch.pass_fds})  # a shell knows no others
+    shell = ["/bin/sh", "-c", f"{LIMITS}; {_SUPERVISED.format(line=free)}", "sh"]
+    return [*shell, str(bubblewrap), "--info-fd", str(info_fd), *_confined(launch, readable)]
+
+
+def _confined(launch: Launch, readable: Sequence[Path]) -> list[str]:
     network = () if launch.network else ("--unshare-net",)
-    confined = (str(bubblewrap), *_NAMESPACES, *network, *_FENCES, "--info-fd", str(info_fd), *_tree(launch, readable))
-    return ["/bin/sh", "-c", f'{LIMITS}; exec "$@"', "sh", *confined, "--chdir", str(launch.cwd), "--", *launch.argv]
+    tree = _tree(launch, readable)
+    return [*_NAMESPACES, *network, *_FENCES, *tree, "--chdir", str(launch.cwd), "--", *launch.argv]
 
 
 def _tree(launch: Launch, readable: Sequence[Path]) -> Iterator[str]:

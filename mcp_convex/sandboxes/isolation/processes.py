@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
-import json
 import os
-import signal
+import re
 import sys
 from collections.abc import Callable
-from typing import cast
 
 from mcp_convex.domain.ports import ConfinedProcess, OnOutput
 
@@ -54,30 +52,8 @@ class _Process(ConfinedProcess):
         return code if code >= 0 else 128 - code
 
 
-class BubblewrappedProcess(_Process):
-    """A program in a process table of its own, which the kernel empties when its first process dies."""
-
-    def __init__(self, transport: asyncio.SubprocessTransport, output: _Output, info_fd: int) -> None:
-        super().__init__(transport, output)
-        self._info_fd = info_fd
-        self._emptied = asyncio.Lock()
-
-    async def wait(self) -> int:
-        code = await super().wait()
-        async with self._emptied:
-            if self._info_fd >= 0:
-                await _gone(_first_inside(self._info_fd))
-                self._info_fd = -1
-        return code
-
-    async def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._transport.kill()
-        await self.wait()
-
-
 class SupervisedProcess(_Process):
-    """A program under `supervise.py`, which ends everything when its standard input is closed."""
+    """A program whose supervisor, at the other end of its standard input, ends everything when that is closed."""
 
     async def kill(self) -> None:
         control = self._transport.get_pipe_transport(0)
@@ -89,6 +65,49 @@ class SupervisedProcess(_Process):
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 self._transport.kill()
+
+
+class BubblewrappedProcess(SupervisedProcess):
+    """A program in a process table of its own, which the kernel empties when its first process dies."""
+
+    def __init__(self, transport: asyncio.SubprocessTransport, output: _Output, info_fd: int) -> None:
+        super().__init__(transport, output)
+        self._info_fd = info_fd
+        self._info = b""
+        self._watched_fd = -1
+        self._emptied = asyncio.Event()
+        asyncio.get_running_loop().add_reader(info_fd, self._learn)
+
+    async def wait(self) -> int:
+        code = await super().wait()
+        while self._info_fd >= 0:
+            self._learn()
+        await self._emptied.wait()
+        return code
+
+    def _learn(self) -> None:
+        """Read which process is the first inside, and watch it while its number is still its own."""
+        if said := os.read(self._info_fd, 4096):
+            self._info += said
+            if self._watched_fd < 0 and (first := re.search(rb'"child-pid": *(\d+)\D', self._info)):
+                self._watch(int(first[1]))
+            return
+        asyncio.get_running_loop().remove_reader(self._info_fd)
+        os.close(self._info_fd)
+        self._info_fd = -1
+        if self._watched_fd < 0:
+            self._emptied.set()
+
+    def _watch(self, first: int) -> None:
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):  # it is gone, or the kernel is older than 5.3
+                self._watched_fd = os.pidfd_open(first)
+                asyncio.get_running_loop().add_reader(self._watched_fd, self._note_end)
+
+    def _note_end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._watched_fd)
+        os.close(self._watched_fd)
+        self._emptied.set()
 
 
 async def start_bubblewrapped(
@@ -110,21 +129,16 @@ async def start_supervised(
     command_line: list[str], env: dict[str, str], pass_fds: tuple[int, ...], on_output: OnOutput
 ) -> ConfinedProcess:
     """Start *command_line*, that of a supervisor."""
-    return SupervisedProcess(*await _spawn(command_line, env, pass_fds, on_output, stdin=asyncio.subprocess.PIPE))
+    return SupervisedProcess(*await _spawn(command_line, env, pass_fds, on_output))
 
 
 async def _spawn(
-    argv: list[str],
-    env: dict[str, str],
-    pass_fds: tuple[int, ...],
-    on_output: OnOutput,
-    *,
-    stdin: int = asyncio.subprocess.DEVNULL,
+    argv: list[str], env: dict[str, str], pass_fds: tuple[int, ...], on_output: OnOutput
 ) -> tuple[asyncio.SubprocessTransport, _Output]:
     transport, protocol = await asyncio.get_running_loop().subprocess_exec(
         lambda: _Output(on_output),
         *argv,
-        stdin=stdin,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         cwd="/",
@@ -133,33 +147,3 @@ async def _spawn(
         start_new_session=True,
     )
     return transport, protocol
-
-
-def _first_inside(info_fd: int) -> int | None:
-    """Return the process that bubblewrap named on *info_fd*, which is closed, as this machine numbers it."""
-    with os.fdopen(info_fd, "rb") as info:
-        said = info.read()
-    try:
-        return cast("int", json.loads(said)["child-pid"])
-    except (ValueError, KeyError):
-        return None
-
-
-async def _gone(pid: int | None) -> None:
-    """Return when *pid*, and with it everything in its process table, has ended."""
-    if pid is None or sys.platform != "linux":
-        return
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(fd, ended.set)
-    try:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(fd, signal.SIGKILL)
-        await ended.wait()
-    finally:
-        loop.remove_reader(fd)
-        os.close(fd)

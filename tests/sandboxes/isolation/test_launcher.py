@@ -33,6 +33,7 @@ from mcp_convex.sandboxes import ConfinedLauncher
 
 async def main(mode, folder, script):
     launch = Launch(["/bin/sh", "-c", script], cwd=Path(folder), env={"PATH": "/usr/bin:/bin"}, writable=[Path(folder)])
+    print("starting", flush=True)
     await ConfinedLauncher(mode).start(launch, lambda text: print(text, end="", flush=True))
     await asyncio.sleep(1000)
 
@@ -60,21 +61,28 @@ def marked() -> str:
     return f"777.{uuid.uuid4().int % 10**9}"
 
 
-def alive(mark: str) -> list[str]:
-    """Return the processes that sleep for *mark*."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cmdline").read_bytes() == f"sleep\0{mark}\0".encode():
-                found.append(process.name)
-        except OSError:
-            continue
-    return found
+def alive(mark: str) -> list[bytes]:
+    """Return the command lines with *mark* in them: those of sleepers, and of what started or confines them."""
+    lines = (command_line(process) for process in Path("/proc").glob("[0-9]*"))
+    return [line for line in lines if mark.encode() in line]
 
 
-async def until(mark: str, *, alive_are: int) -> None:
+def command_line(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+async def until_asleep(mark: str, sleepers: int) -> None:
     with anyio.fail_after(20):
-        while len(alive(mark)) != alive_are:  # noqa: ASYNC110 - other processes send no events
+        while sum(line.startswith(b"sleep\0") for line in alive(mark)) < sleepers:  # noqa: ASYNC110 - no event tells
+            await anyio.sleep(0.01)
+
+
+async def until_gone(mark: str) -> None:
+    with anyio.fail_after(20):
+        while alive(mark):  # noqa: ASYNC110 - no event tells
             await anyio.sleep(0.01)
 
 
@@ -171,7 +179,7 @@ async def test_killing_ends_what_it_started_even_what_left_its_session(mode, fol
     script = f"setsid -f sh -c 'exec >/dev/null 2>&1; sleep {mark}'; sleep {mark} & sleep {mark}"
     launch = Launch(["/bin/sh", "-c", script], cwd=folder, env=ENV, writable=[folder])
     process = await ConfinedLauncher(mode).start(launch, print)
-    await until(mark, alive_are=3)
+    await until_asleep(mark, 3)
     with anyio.fail_after(10):
         await process.kill()
     assert [] == alive(mark)
@@ -192,11 +200,24 @@ async def test_when_the_server_is_killed_nothing_is_left(mode, folder) -> None:
     script = f"setsid -f sh -c 'exec >/dev/null 2>&1; sleep {mark}'; sleep {mark} & sleep {mark}"
     server = subprocess.Popen([sys.executable, "-c", SERVER, mode, str(folder), script], cwd=ROOT)  # noqa: ASYNC220, S603
     try:
-        await until(mark, alive_are=3)
+        await until_asleep(mark, 3)
     finally:
         server.kill()
         server.wait()
-    await until(mark, alive_are=0)
+    await until_gone(mark)
+
+
+@pytest.mark.parametrize("mode", ["landlock", "bwrap"])
+@pytest.mark.parametrize("after_ms", [0, 1, 2, 4, 8])
+async def test_when_the_server_is_killed_while_it_starts_a_program_nothing_is_left(mode, folder, after_ms) -> None:
+    mark = marked()
+    server = await anyio.open_process([sys.executable, "-c", SERVER, mode, str(folder), f"sleep {mark}"], cwd=ROOT)
+    assert server.stdout is not None
+    async with server:
+        assert b"starting\n" == await server.stdout.receive()
+        await anyio.sleep(after_ms / 1000)  # the moment is the point
+        server.kill()
+    await until_gone(mark)
 
 
 async def test_a_program_that_is_not_there_is_named(folder) -> None:
