@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from pydantic import SecretStr
+
 from mcp_convex.domain.audit import AuditEvent
 from mcp_convex.domain.connections import (
     Connection,
@@ -131,7 +133,7 @@ class DeploymentApi(ABC):
         """Return the names, never the values, of the env vars that are set."""
 
     @abstractmethod
-    async def set_env_vars(self, reach: Reach, changes: Mapping[str, str | None]) -> None:
+    async def set_env_vars(self, reach: Reach, changes: Mapping[str, str | SecretStr | None]) -> None:
         """Set each name to its value, or unset it where the value is None; all or none."""
 
 
@@ -415,7 +417,8 @@ class OAuthApi(ABC):
         Return the token for a code.
 
         Raises:
-            CredentialRejected: The code is expired or used, or the application is not accepted.
+            CredentialRejected: The code is expired or used.
+            SettingsInvalid: Convex does not accept the operator's application.
         """
 
 
@@ -425,6 +428,8 @@ class NewDeployment:
 
     type: DeploymentType
     reference: str
+    is_default: bool = False
+    """The one that the person's own `npx convex dev` takes in this project. For dev deployments only."""
     expires_at: datetime | None = None
 
 
@@ -438,23 +443,41 @@ class ManagementApi(ABC):
 
     @abstractmethod
     async def details(self, token: AccessTokenValue) -> tuple[Team, Project | None]:
-        """Return the team, and for a project grant the project, that *token* opens."""
+        """
+        Return the team, and for a project grant the project, that *token* opens.
+
+        The CLI's login opens several teams: the first of them.
+        """
 
     @abstractmethod
-    async def list_projects(self, token: AccessTokenValue, team: TeamId) -> tuple[Project, ...]:
-        """Return the team's projects, sorted by name."""
+    async def list_teams(self, token: AccessTokenValue) -> tuple[Team, ...]:
+        """Return every team that the CLI's login opens. Other tokens open the one in `details`."""
 
     @abstractmethod
-    async def create_project(self, token: AccessTokenValue, team: TeamId, name: str) -> Project:
-        """Create a project without a deployment. Not idempotent: after a lost answer, look for it by name."""
+    async def list_projects(
+        self, token: AccessTokenValue, team: TeamId, *, search: str | None = None
+    ) -> tuple[Project, ...]:
+        """Return the team's projects whose name or slug contains *search*, newest first."""
+
+    @abstractmethod
+    async def create_project(self, token: AccessTokenValue, team: TeamId, name: str) -> tuple[Project, int | None]:
+        """
+        Create a project without a deployment; say how many more the team may have, where Convex tells.
+
+        Where the answer to it is lost, the newest project of that name is returned instead of a second one.
+        """
 
     @abstractmethod
     async def list_deployments(self, token: AccessTokenValue, project: ProjectId) -> tuple[Deployment, ...]:
         """Return the project's deployments."""
 
     @abstractmethod
+    async def default_dev(self, token: AccessTokenValue, project: ProjectId) -> Deployment | None:
+        """Return the dev deployment that the person's own `npx convex dev` takes in this project."""
+
+    @abstractmethod
     async def create_deployment(self, token: AccessTokenValue, project: ProjectId, new: NewDeployment) -> Deployment:
-        """Create a deployment. Not idempotent: after a lost answer, look for its reference."""
+        """Create a deployment. Where the answer to it is lost, the one of that reference is returned."""
 
     @abstractmethod
     async def create_deploy_key(self, token: AccessTokenValue, deployment: Deployment, name: str) -> AdminKeyValue:
