@@ -101,6 +101,7 @@ class ProvisioningRun(Model):
     step: ProvisioningStep
     deployment_type: DeploymentType = "dev"
     reference: str = Field(description="Ours, so that a deployment whose answer was lost is found again.")
+    team: Team | None = None
     project: Project | None = None
     deployment: Deployment | None = None
     updated_at: datetime

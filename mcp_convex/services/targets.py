@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from mcp_convex.domain.connections import ConnectionId
 from mcp_convex.domain.deployment_urls import deployment_origin
 from mcp_convex.domain.errors import NotFound
 from mcp_convex.domain.models import DeploymentInfo, PrincipalId, Target, WorkspaceId
@@ -29,6 +30,7 @@ class TargetService:
         self._ports = ports
         self._policy = policy
         self._principal, self._workspace = owner
+        self._site_urls: dict[str, str] = {}
 
     async def reach(self) -> Reach:
         """
@@ -40,7 +42,7 @@ class TargetService:
         linked = await self._ports.store.get(self._principal, self._workspace)
         if linked is None:
             return await self._ports.embedded.ensure(self._workspace)
-        return await self._admitted(linked)
+        return await self._with_site_url(await self._admitted(linked))
 
     async def linked(self) -> Target | None:
         """Return the deployment that the workspace is linked to, as stored; None where the embedded one serves."""
@@ -64,6 +66,30 @@ class TargetService:
         await self._ports.store.put(self._principal, self._workspace, reach)
         return reach.target
 
+    async def take(self, reach: Reach, connection: ConnectionId) -> Target:
+        """
+        Make a deployment that *connection* opens the workspace's target, once it has said what it is.
+
+        Raises:
+            BlockedByPolicy: It is a production deployment. Nothing was stored.
+        """
+        admitted = await self._with_site_url(await self._admitted(reach))
+        await self._ports.store.put(self._principal, self._workspace, admitted, connection=connection)
+        return admitted.target
+
+    async def take_new(self, reach: Reach, connection: ConnectionId) -> Target:
+        """
+        Make a deployment that this server has just created the workspace's target.
+
+        It is not asked what it is: that is known, it may not answer yet, and `reach` asks it each time.
+
+        Raises:
+            BlockedByPolicy: It is a production deployment. Nothing was stored.
+        """
+        self._check(reach)
+        await self._ports.store.put(self._principal, self._workspace, reach, connection=connection)
+        return reach.target
+
     async def unlink(self) -> bool:
         """Forget the linked deployment and its key; say whether there was one."""
         return await self._ports.store.delete(self._principal, self._workspace)
@@ -79,6 +105,15 @@ class TargetService:
         is_prod = is_for_production(reach.credential)
         self._policy.check_read(reach.target.model_copy(update={"type": "prod"}) if is_prod else reach.target)
 
+    async def _with_site_url(self, reach: Reach) -> Reach:
+        """Return *reach* with the URL of its HTTP actions, which Convex does not tell when it makes a deployment."""
+        target = reach.target
+        if target.kind != "cloud" or target.site_url:
+            return reach
+        if target.url not in self._site_urls:
+            _, self._site_urls[target.url] = await self._ports.api.canonical_urls(reach)
+        return Reach(target.model_copy(update={"site_url": self._site_urls[target.url]}), reach.credential)
+
     async def _info(self, reach: Reach) -> DeploymentInfo:
         try:
             return await self._ports.api.info(reach)
@@ -92,10 +127,14 @@ class TargetService:
 def _described(target: Target, info: DeploymentInfo) -> Target:
     if info.kind != "cloud":
         return target
-    name = (urlsplit(target.url).hostname or "").partition(".")[0] if _is_in_cloud(target) else target.name
+    name = target.name if target.kind == "cloud" or not _is_in_cloud(target) else _host(target).partition(".")[0]
     type_ = "prod" if target.type == "prod" else info.deployment_type
     return target.model_copy(update={"kind": "cloud", "type": type_, "name": name})
 
 
 def _is_in_cloud(target: Target) -> bool:
-    return (urlsplit(target.url).hostname or "").endswith(_CLOUD_HOSTS)
+    return target.kind == "cloud" or _host(target).endswith(_CLOUD_HOSTS)
+
+
+def _host(target: Target) -> str:
+    return urlsplit(target.url).hostname or ""
