@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlencode
 
@@ -55,15 +54,6 @@ class _Granted(BaseModel):
 
     access_token: SecretStr
     token_type: Literal["bearer", "Bearer"]
-
-
-class _Refused(BaseModel):
-    """Why it refuses: RFC 6749 calls it `error`, Convex's other APIs `code`. Only names that we know are acted on."""
-
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
-
-    error: str = ""
-    code: str = ""
 
 
 class HttpOAuthApi(OAuthApi):
@@ -117,7 +107,9 @@ class HttpOAuthApi(OAuthApi):
             raise _troubled(exc) from None  # its request holds the secret
         except TimeoutError:
             raise _lost() from None
-        return _token(body) if status == HTTPStatus.OK else _refuse(status, body)
+        if status != HTTPStatus.OK:
+            raise _refusal(status)  # what it says beside is Convex's, and its shape is not documented
+        return _token(body)
 
     @cached_property
     def _client(self) -> httpx2.AsyncClient:
@@ -147,32 +139,14 @@ def _token(body: bytes) -> AccessTokenValue:
     return AccessTokenValue(token)
 
 
-_OF_APPLICATION: Mapping[str, str] = MappingProxyType(
-    {
-        "invalid_client": "Convex does not accept this server's OAuth application.",
-        "unauthorized_client": "Convex does not let this server's OAuth application ask for a token.",
-    }
-)
-"""RFC 6749, 5.2: the refusals that no other code mends."""
-
-
-def _refuse(status: int, body: bytes) -> AccessTokenValue:
-    try:
-        refused = _Refused.model_validate_json(body)
-    except ValidationError:
-        refused = _Refused()
-    for name in (refused.error, refused.code):
-        if name in _OF_APPLICATION:
-            raise SettingsInvalid(
-                _OF_APPLICATION[name],
-                next_step="Ask the operator to check CONVEX_OAUTH_CLIENT_ID and CONVEX_OAUTH_CLIENT_SECRET.",
-            )
-    raise _refusal(status)
-
-
 def _refusal(status: int) -> ConvexMcpError:
     match status:
-        case 400 | 401 | 403 | 404:
+        case 401:  # RFC 6749, 5.2: it is the client that is not known
+            return SettingsInvalid(
+                "Convex does not accept this server's OAuth application.",
+                next_step="Ask the operator to check CONVEX_OAUTH_CLIENT_ID and CONVEX_OAUTH_CLIENT_SECRET.",
+            )
+        case 400 | 403 | 404:
             return CredentialRejected(
                 "Convex did not accept the code: it is expired or was used.", next_step="Call `connect` again."
             )

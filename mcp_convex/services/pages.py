@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from mcp_convex.domain.connections import PagePurpose, PendingPage
@@ -12,6 +13,7 @@ from mcp_convex.domain.errors import NotFound
 from mcp_convex.domain.errors import NotFound
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.ports import Pages, PageStore
+from mcp_convex.services.errands import Opened
 from mcp_convex.services.errands import Opened
 
 PAGE_LIFE = timedelta(minutes=10)
@@ -39,7 +41,16 @@ class PageService:
 
     async def open(self, purpose: PagePurpose, subject: Mapping[str, str]) -> str:
         """
-        Make a page that waits ten minutes for its person, once, and return the link to it.
+        Make a page as `opened` does, and return the link to it.
+
+        Raises:
+            PortInUse: The port that pages are served on is taken. Nothing was stored.
+        """
+        return (await self.opened(purpose, subject)).link
+
+    async def opened(self, purpose: PagePurpose, subject: Mapping[str, str]) -> Opened:
+        """
+        Make a page that waits ten minutes for its person, once; it is known by its handle.
 
         Raises:
             PortInUse: The port that pages are served on is taken. Nothing was stored.

@@ -63,7 +63,7 @@ def secret(page: PendingPage, *, token: str) -> str:
     """Return the page on which the value of an env var is typed."""
     name = page.subject["name"]
     why = page.subject.get("why")
-    facts = _facts(("For the workspace", page.workspace), ("Environment variable", name))
+    facts = _facts(("For the workspace", page.workspace), ("Deployment", page.subject["deployment"]))
     reason = [element("p", "The assistant says why:"), element("blockquote", element("p", why))] if why else []
     return document(
         f"Set {name}",
