@@ -21,13 +21,15 @@ exec {line}<&0 </dev/null
 "$@" {line}<&- & confined=$!
 {{ read -r _ <&{line}; kill -9 -$$; }} >/dev/null 2>&1 & watch=$!
 wait $confined; code=$?
+case $code in 137|141) kill -9 -$$;; esac
 kill -9 $watch
 exit $code"""
 """
 Runs bubblewrap, and kills its process group when standard input, which this server holds open, is closed.
 
 `--die-with-parent` alone leaves a gap: until bubblewrap has asked the kernel for that, it outlives its
-parent, and what it has cloned outlives it.
+parent, and what it has cloned outlives it: also when it is killed itself (137), or finds nobody at the
+other end of `--info-fd` (141).
 """
 
 
