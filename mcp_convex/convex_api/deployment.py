@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import anyio
 import httpx2
-from pydantic import JsonValue
+from pydantic import JsonValue, SecretStr
 
 from mcp_convex.convex_api.failures import FUNCTION_FAILED, not_allowed, unexpected
 from mcp_convex.convex_api.http import BRIEF_ANSWER_S, Answer, Call, Http, json_body
@@ -148,8 +148,8 @@ class HttpDeploymentApi(DeploymentApi):
         answer = await self._send(reach, Call(path="/api/v1/list_environment_variables"))
         return tuple(sorted(parse_json(WireEnvVars, answer.body).environment_variables))
 
-    async def set_env_vars(self, reach: Reach, changes: Mapping[str, str | None]) -> None:
-        body = json_body({"changes": [{"name": name, "value": value} for name, value in changes.items()]})
+    async def set_env_vars(self, reach: Reach, changes: Mapping[str, str | SecretStr | None]) -> None:
+        body = json_body({"changes": [{"name": name, "value": _opened(value)} for name, value in changes.items()]})
         call = Call(path="/api/v1/update_environment_variables", body=body, reads=frozenset({_BAD_REQUEST}))
         answer = await self._send(reach, call)
         if answer.status == _BAD_REQUEST:
@@ -241,6 +241,10 @@ def _threw(what: str, text: str, log_lines: tuple[str, ...]) -> FunctionThrew:
         f"{what} threw:\n{said}",
         next_step="Correct the arguments (`list_functions` shows them), or the code and push it; then run it again.",
     )
+
+
+def _opened(value: str | SecretStr | None) -> str | None:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _env_var_refusal(refusal: WireRefusal) -> InvalidArguments | UnexpectedAnswer:

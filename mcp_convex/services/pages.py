@@ -5,15 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from mcp_convex.domain.connections import PagePurpose, PendingPage
 from mcp_convex.domain.errors import NotFound
-from mcp_convex.domain.errors import NotFound
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.ports import Pages, PageStore
-from mcp_convex.services.errands import Opened
 from mcp_convex.services.errands import Opened
 
 PAGE_LIFE = timedelta(minutes=10)
@@ -55,10 +52,6 @@ class PageService:
         Raises:
             PortInUse: The port that pages are served on is taken. Nothing was stored.
         """
-        return (await self.opened(purpose, subject)).link
-
-    async def opened(self, purpose: PagePurpose, subject: Mapping[str, str]) -> Opened:
-        """Do the same, and return the page's handle as the id of the errand, for `waits`."""
         opened_at = self._now()
         page = PendingPage(
             handle=secrets.token_urlsafe(32),

@@ -1,0 +1,47 @@
+"""
+Asking the person a yes or no before something that cannot be undone, as a resolver of a tool's parameter.
+
+Only a plain question goes this way. What is secret is never asked in a form.
+"""
+
+from __future__ import annotations
+
+from mcp.server.mcpserver import AcceptedElicitation, Elicit, ElicitationResult
+from pydantic import BaseModel, Field
+
+from mcp_convex.boundary.spec import Ctx
+from mcp_convex.domain.errors import CannotAsk, Declined
+
+__all__ = ["Consent", "Elicit", "ElicitationResult", "ask_consent", "consented"]
+
+
+class Consent(BaseModel):
+    """The person's answer."""
+
+    proceed: bool = Field(title="Go on?", description="Yes goes on; no changes nothing.")
+
+
+def ask_consent(ctx: Ctx, question: str, *, otherwise: CannotAsk) -> Elicit[Consent]:
+    """
+    Return the question for the person.
+
+    Raises:
+        CannotAsk: *otherwise*, since the client cannot show a form.
+    """
+    able = ctx.client_capabilities
+    # A client of before URL elicitation says `{}` and means forms.
+    if able and able.elicitation and (able.elicitation.form is not None or able.elicitation.url is None):
+        return Elicit(question, Consent)
+    raise otherwise
+
+
+def consented(answer: ElicitationResult[Consent]) -> bool:
+    """
+    Return True for a yes.
+
+    Raises:
+        Declined: The person said no, or closed the question.
+    """
+    if isinstance(answer, AcceptedElicitation) and answer.data.proceed:
+        return True
+    raise Declined("The person said no.", next_step="Leave it as it is, and ask them before you try again.")
