@@ -21,6 +21,8 @@ ENGINE = Path(__file__).parent / "engine" / "main.mjs"
 
 Event = dict[str, Any]
 
+_START_S = 30.0
+_KILL_S = 10.0
 _LONGEST_LINE = 512 * 1024 * 1024
 """Bytes: an answer may carry a whole table or a file."""
 
@@ -98,14 +100,15 @@ class Engine:
             for answer in self._waiting.values():
                 if not answer.done():
                     answer.set_exception(_died())
-            with anyio.CancelScope(shield=True):
-                await self._process.kill()
+            await self.kill()
             self._writer.close()
 
     async def kill(self) -> None:
         """End the process and whatever it started."""
         self._ended.set()
-        await self._process.kill()
+        # Shielded, for this is called when everything ends; bounded, for nothing may end because of it.
+        with anyio.move_on_after(_KILL_S, shield=True):
+            await self._process.kill()
 
     def _settle(self, message: dict[str, Any]) -> None:
         answer = self._waiting.get(message["id"])
@@ -151,24 +154,34 @@ class Engines:
 
     async def _start(self) -> Engine:
         ours, theirs = socket.socketpair()
-        with theirs:
-            launch = Launch(
-                argv=["node", str(ENGINE), str(theirs.fileno())],
-                cwd=self._place.engine,
-                env={"TZ": "UTC"},
-                readable=[ENGINE.parent, self._place.engine, *self._place.packages()],
-                writable=[durable.make_folder(self._place.engine / "data")],
-                pass_fds=[theirs.fileno()],
-            )
-            try:
-                process = await self._launcher.start(launch, _ignore_output)
-            except BaseException:
-                ours.close()
-                raise
+        try:
+            with theirs:
+                process = await self._launch(theirs.fileno())
+        except BaseException:
+            ours.close()
+            raise
         reader, writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
         engine = Engine(reader, writer, process)
         self._tasks.start_soon(engine.listen, self._on_event)
         return engine
+
+    async def _launch(self, descriptor: int) -> ConfinedProcess:
+        launch = Launch(
+            argv=["node", str(ENGINE), str(descriptor)],
+            cwd=self._place.engine,
+            env={"TZ": "UTC"},
+            readable=[ENGINE.parent, self._place.engine, *self._place.packages()],
+            writable=[durable.make_folder(self._place.engine / "data")],
+            pass_fds=[descriptor],
+        )
+        try:
+            with anyio.fail_after(_START_S):
+                return await self._launcher.start(launch, _ignore_output)
+        except TimeoutError as exc:
+            raise EngineFailed(
+                f"The embedded deployment's function runner did not start within {_START_S:g} s.",
+                next_step="Try again; if it happens again, have the operator set MCP_CONVEX_ISOLATION=none.",
+            ) from exc
 
 
 def _ignore_output(_: str) -> None:

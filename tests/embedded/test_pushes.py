@@ -238,6 +238,13 @@ async def test_a_body_that_is_no_push_is_refused(chat: Running) -> None:
     ]
 
 
+async def test_a_small_body_that_unpacks_to_too_much_is_refused(chat: Running) -> None:
+    bomb = brotli.compress(bytes(201 * 1024 * 1024), quality=1)
+    refused = await chat.http.post("/api/deploy2/start_push", content=bomb, headers={"Content-Encoding": "br"})
+
+    assert (413, "RequestTooLarge") == (refused.status_code, refused.json()["code"])
+
+
 async def test_a_node_module_finds_the_packages_of_the_workspace(chat: Running) -> None:
     manifest = (chat.project / "package.json").read_text()
     named = json.loads(manifest)
