@@ -86,7 +86,9 @@ def check_totals(there: Collection[str], new: Mapping[str, int]) -> None:
 _NEVER_SHOWN = re.compile(
     r"SECRET|PASSWORD|PASSWD|PASSPHRASE|PRIVATE|CREDENTIAL|(?:^|_)(?:PASS|PWD|PW|PIN)(?:_|$)", re.IGNORECASE
 )
-_KEY_NAMED = re.compile(r"(?:^|_)\w*KEYS?(?:_|$)|TOKEN|(?:^|_)(?:DSN|WEBHOOK|SALT|JWT)(?:_|$)", re.IGNORECASE)
+_KEY_NAMED = re.compile(
+    r"(?:^|_|API|AUTH|ACCESS|SIGNING)KEYS?(?:_|$)|TOKEN|(?:^|_)(?:DSN|WEBHOOK|SALT)(?:_|$)|(?:^|_)JWT$", re.IGNORECASE
+)
 _PUBLIC_NAMED = re.compile(r"PUBLIC|PUBLISHABLE", re.IGNORECASE)
 _PLAIN = re.compile(r"true|false|\d{1,6}", re.IGNORECASE)
 """A value that is no secret although `MAX_TOKENS` or `USE_API_KEYS` sounds like one."""

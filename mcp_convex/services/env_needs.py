@@ -20,6 +20,7 @@ _APP = re.compile(r"\bdefineApp\s*\(")
 _ENV = re.compile(r"\benv\s*:\s*\{")
 _DECLARED = re.compile(r"\s*[\"']?([A-Za-z_]\w*)[\"']?\s*:\s*(.*)", re.DOTALL)
 _OPTIONAL = re.compile(r"\w+\s*\.\s*optional\s*\(")
+_STRUCTURE = re.compile(r"[()\[\]{},]")
 _OPENING, _CLOSING = "([{", ")]}"
 
 
@@ -47,7 +48,7 @@ async def _source(sandbox: Sandbox, folder: FilePath, name: str) -> tuple[FilePa
     for ending in _ENDINGS:
         path = FilePath(f"{folder}/{name}.{ending}")
         if text := await _text(sandbox, path):
-            return path, _without_comments(text)
+            return path, _bare(text)
     return folder, ""
 
 
@@ -58,8 +59,9 @@ async def _text(sandbox: Sandbox, path: FilePath) -> str | None:
         return None
 
 
-def _without_comments(source: str) -> str:
-    return _COMMENT_OR_STRING.sub(lambda found: found[1] or " ", source)
+def _bare(source: str) -> str:
+    """Return *source* without comments, and without what in its strings looks like structure."""
+    return _COMMENT_OR_STRING.sub(lambda found: _STRUCTURE.sub(" ", found[1] or " "), source)
 
 
 def _read(source: str) -> Iterator[str]:
