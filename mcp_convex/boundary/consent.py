@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from mcp_convex.boundary.spec import Ctx
 from mcp_convex.domain.errors import CannotAsk, Declined
 
-__all__ = ["Consent", "Elicit", "ElicitationResult", "ask_consent", "consented"]
+__all__ = ["Consent", "Elicit", "ElicitationResult", "ask_consent", "can_ask", "consented", "said_yes"]
 
 
 class Consent(BaseModel):
@@ -28,11 +28,21 @@ def ask_consent(ctx: Ctx, question: str, *, otherwise: CannotAsk) -> Elicit[Cons
     Raises:
         CannotAsk: *otherwise*, since the client cannot show a form.
     """
-    able = ctx.client_capabilities
-    # A client of before URL elicitation says `{}` and means forms.
-    if able and able.elicitation and (able.elicitation.form is not None or able.elicitation.url is None):
+    if can_ask(ctx):
         return Elicit(question, Consent)
     raise otherwise
+
+
+def can_ask(ctx: Ctx) -> bool:
+    """Say whether the client can show a form."""
+    able = ctx.client_capabilities
+    # A client of before URL elicitation says `{}` and means forms.
+    return bool(able and able.elicitation and (able.elicitation.form is not None or able.elicitation.url is None))
+
+
+def said_yes(answer: ElicitationResult[Consent]) -> bool:
+    """Say whether the answer is a yes."""
+    return isinstance(answer, AcceptedElicitation) and answer.data.proceed
 
 
 def consented(answer: ElicitationResult[Consent]) -> bool:
@@ -42,6 +52,6 @@ def consented(answer: ElicitationResult[Consent]) -> bool:
     Raises:
         Declined: The person said no, or closed the question.
     """
-    if isinstance(answer, AcceptedElicitation) and answer.data.proceed:
+    if said_yes(answer):
         return True
     raise Declined("The person said no.", next_step="Leave it as it is, and ask them before you try again.")

@@ -28,7 +28,8 @@ def consent_needed(changes: Changes, terms: PushTerms, backfills: Sequence[str])
     """
     if terms.consented:
         return ()
-    return (*_removals(changes, terms), *_backfills(backfills))
+    needed = (*_removals(changes, terms), *_backfills(backfills))
+    return tuple(diagnostic for diagnostic in needed if diagnostic.message not in terms.agreed)
 
 
 def _removals(changes: Changes, terms: PushTerms) -> Iterator[Diagnostic]:

@@ -163,7 +163,9 @@ class PushTerms:
     """None for a check, which asks no deployment."""
     deadline_s: float
     consented: bool = False
-    """The person has agreed to what `needs_consent` named."""
+    """Nobody needs to be asked: a person pushes themselves, or the deployment is for trying."""
+    agreed: frozenset[str] = frozenset()
+    """The messages of an earlier `needs_consent` that the person has said yes to; anything else is asked anew."""
     live_functions: tuple[ConvexFunction, ...] | None = None
     """What is live now, so that the gate can say what a push adds and removes; None where nobody asked."""
     root: PurePosixPath | None = None

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import anyio
 
 from mcp_convex.domain.diagnostics import next_step, parse_output
 from mcp_convex.domain.errors import (
     AccessError,
     ActionNotAllowed,
     ConvexMcpError,
+    ConvexUnreachable,
     CredentialRejected,
     SandboxError,
     UpstreamError,
@@ -49,8 +53,8 @@ from mcp_convex.domain.secrets import redact
 from mcp_convex.services.env_file import EnvFile
 from mcp_convex.services.targets import TargetService
 
-LEASE_S = 30.0
-"""Seconds until another process may take over from a push whose server died."""
+_LIVE_FUNCTIONS_S = 5.0
+"""Seconds that a push waits to learn what is live, which it can do without."""
 
 _RAW_TAIL = 4_000
 _GENERATED = FilePath("convex/_generated")
@@ -65,6 +69,16 @@ class PushPorts:
     api: DeploymentApi
     leases: LeaseStore
     pushes: PushStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushBounds:
+    """In seconds."""
+
+    deadline_s: float
+    """Until a push is ended, not counting the time in which packages are installed."""
+    lease_s: float
+    """Until another process may push in the place of one that died in the midst of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,20 +100,29 @@ class PushService:
         policy: Policy,
         *,
         owner: tuple[PrincipalId, WorkspaceId],
-        deadline_s: float,
+        bounds: PushBounds,
     ) -> None:
         self._ports = ports
         self._targets = targets
         self._policy = policy
         self._principal, self._workspace = owner
-        self._deadline_s = deadline_s
+        self._bounds = bounds
         self._env_file = EnvFile(ports.sandbox)
 
     async def push(
-        self, *, preview: bool = False, consented: bool = False, progress: Progress | None = None
+        self,
+        *,
+        preview: bool = False,
+        consented: bool = False,
+        agreed: frozenset[str] = frozenset(),
+        progress: Progress | None = None,
     ) -> PushResult:
         """
         Push the workspace to its target, or with *preview* find out what a push would do.
+
+        Args:
+            consented: A person pushes themselves, and agrees to whatever the push removes.
+            agreed: What `awaiting_consent` returned, once the person has said yes to it.
 
         Raises:
             BlockedByPolicy: The target is off limits, or the server is read-only.
@@ -109,18 +132,20 @@ class PushService:
         purpose: Purpose = "preview" if preview else "push"
         started = time.monotonic()
         try:
-            reach = await self._targets.reach()
+            reach = await self._reach()
         except (CredentialRejected, ActionNotAllowed, UpstreamError) as exc:
             return await self._kept(_unreached(exc, time.monotonic() - started))
         if not preview:
             self._policy.check_write(reach.target)
-        async with self._ports.leases.hold(f"deployment:{reach.target.url}", ttl_s=LEASE_S):
+        async with self._ports.leases.hold(f"deployment:{reach.target.url}", ttl_s=self._bounds.lease_s):
+            live_functions = await self._live_functions(reach)
             terms = PushTerms(
                 purpose=purpose,
                 reach=reach,
-                deadline_s=self._deadline_s,
+                deadline_s=max(0.0, self._bounds.deadline_s - (time.monotonic() - started)),
                 consented=consented or reach.target.kind == "embedded",
-                live_functions=await self._live_functions(reach),
+                agreed=agreed,
+                live_functions=live_functions,
                 root=self._ports.sandbox.seen_at(),
             )
             run = await self._run(terms, _Stages(progress or NoProgress()))
@@ -128,6 +153,13 @@ class PushService:
         if result.outcome == "pushed":
             result = _with_notes(result, await self._point_app_at(reach.target))
         return await self._kept(result)
+
+    async def awaiting_consent(self) -> frozenset[str]:
+        """Return what the workspace's latest push needs a person's consent for; nothing if it does not."""
+        async for record in self._ports.pushes.latest(self._principal, self._workspace):
+            needed = record.result.diagnostics if record.result.failure == "needs_consent" else ()
+            return frozenset(diagnostic.message for diagnostic in needed)
+        return frozenset()
 
     async def check(self, progress: Progress | None = None) -> CheckResult:
         """
@@ -137,7 +169,8 @@ class PushService:
             PushUnderWay: The CLI already runs in this workspace.
             SandboxError: The workspace cannot be made ready.
         """
-        terms = PushTerms(purpose="check", reach=None, deadline_s=self._deadline_s, root=self._ports.sandbox.seen_at())
+        root, deadline_s = self._ports.sandbox.seen_at(), self._bounds.deadline_s
+        terms = PushTerms(purpose="check", reach=None, deadline_s=deadline_s, root=root)
         run = await self._run(terms, _Stages(progress or NoProgress()))
         failure, diagnostics = _findings("check", run)
         return CheckResult(
@@ -162,23 +195,25 @@ class PushService:
     async def _run(self, terms: PushTerms, stages: _Stages) -> _Run:
         started = time.monotonic()
         sandbox = self._ports.sandbox
-        async with self._ports.leases.hold(f"workspace:{self._workspace}", ttl_s=LEASE_S):
+        async with self._ports.leases.hold(f"workspace:{self._workspace}", ttl_s=self._bounds.lease_s):
             await sandbox.ensure(stages.reached)
             await stages.reached("bundling")
             async with self._ports.gate.open(terms, stages.reached) as session:
-                ended = await sandbox.exec(self._command(session), on_output=lambda _: None, until=session.settled)
+                command = self._command(session, terms)
+                ended = await sandbox.exec(command, on_output=lambda _: None, until=session.settled)
                 verdict = session.verdict()
         return _Run(verdict=verdict, ended=ended, root=str(sandbox.seen_at()), duration_s=time.monotonic() - started)
 
-    def _command(self, session: GateSession) -> Command:
+    def _command(self, session: GateSession, terms: PushTerms) -> Command:
         flags = ("--typecheck", "enable", "--tail-logs", "disable")
         key = session.placeholder.get_secret_value()
         at = ("--url", self._ports.sandbox.gate_url(session.url), "--admin-key", key)
         return Command(
             argv=(*self._ports.sandbox.convex_cli(), "dev", "--once", *at, *flags),
             env={"CI": "1"},  # CI turns the CLI's telemetry off, which would hold its exit up without a network
-            deadline_s=self._deadline_s,
-            keep=(_GENERATED,),
+            deadline_s=terms.deadline_s,
+            # What a check generates knows no deployment, and would be looser than what stands there.
+            keep=() if terms.purpose == "check" else (_GENERATED,),
         )
 
     def _concluded(self, purpose: Purpose, reach: Reach, run: _Run) -> PushResult:
@@ -199,12 +234,18 @@ class PushService:
             raw_tail=_raw_tail(failure, run.ended),
         )
 
+    async def _reach(self) -> Reach:
+        with anyio.move_on_after(self._bounds.deadline_s):
+            return await self._targets.reach()
+        raise ConvexUnreachable(
+            "The deployment did not say in time what it is.", next_step="Call `push` again in a minute."
+        )
+
     async def _live_functions(self, reach: Reach) -> tuple[ConvexFunction, ...] | None:
         """Return what is live, or None where the deployment or the key does not tell: a push does not need it."""
-        try:
+        with suppress(ConvexMcpError), anyio.move_on_after(_LIVE_FUNCTIONS_S):
             return await self._ports.api.list_functions(reach)
-        except ConvexMcpError:
-            return None
+        return None
 
     async def _kept(self, result: PushResult) -> PushResult:
         record = PushRecord(id=result.id, workspace=self._workspace, started_at=datetime.now(UTC), result=result)

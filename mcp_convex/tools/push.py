@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from mcp.server.mcpserver import Resolve
 from pydantic import Field
 
 from mcp_convex.boundary import ContextProgress, Ctx, Effect, services, tool
+from mcp_convex.boundary.consent import Consent, Elicit, ElicitationResult, can_ask, said_yes
 from mcp_convex.domain.pushes import PushResult
+
+
+async def _may_remove(ctx: Ctx, *, preview: bool = False) -> Consent | Elicit[Consent]:
+    if preview or not can_ask(ctx):
+        return Consent(proceed=False)
+    if not (needed := await (await services(ctx)).pushes.awaiting_consent()):
+        return Consent(proceed=False)
+    return Elicit(f"{' '.join(sorted(needed))} Should the agent go on?", Consent)
+
+
+async def _agreed(ctx: Ctx, answer: Annotated[ElicitationResult[Consent], Resolve(_may_remove)]) -> frozenset[str]:
+    return await (await services(ctx)).pushes.awaiting_consent() if said_yes(answer) else frozenset()
 
 
 @tool("Push to the deployment", Effect.PUSHES)
 async def push(
+    agreed: Annotated[frozenset[str], Resolve(_agreed)],
     ctx: Ctx,
     *,
     preview: Annotated[
@@ -26,7 +41,7 @@ async def push(
     otherwise `diagnostics` say what is wrong, where, and how to repair it, and what was live
     before stays live. Call it after `write_files`; then try the functions with `run_function`.
     """
-    return await (await services(ctx)).pushes.push(preview=preview, progress=ContextProgress(ctx))
+    return await (await services(ctx)).pushes.push(preview=preview, agreed=agreed, progress=ContextProgress(ctx))
 
 
 TOOLS = (push,)

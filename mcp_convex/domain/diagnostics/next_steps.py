@@ -22,8 +22,8 @@ _INSTEAD: dict[FailureClass, str] = {
     "quota": "Tell the person that the deployment is paused or has reached a limit of its plan: only they can lift it.",
     "conflict": "Call `push` again: something else changed the deployment meanwhile.",
     "too_large": "Make the code smaller with `write_files`, with fewer or lighter packages, then call `push` again.",
-    "needs_consent": "Ask the person whether the push may do what the diagnostics say, or change the code with "
-    "`write_files` so that it need not.",
+    "needs_consent": "Tell the person what would go. `push` again asks them (where the client cannot ask, they run "
+    "`mcp-convex push --yes`), or change the code with `write_files` so that nobody need be asked.",
     "transient": "Call `push` again in a minute: Convex or the network was at fault, not the code.",
     "timeout": "Call `push` again; if it runs out of time once more, push less at once or tell the operator.",
     "tooling": "Follow the diagnostics' hints; where there are none, show the person `raw_tail`.",
