@@ -49,6 +49,11 @@ class TargetService:
         found = await self._ports.store.get(self._principal, self._workspace)
         return None if found is None else found.target
 
+    async def project(self) -> str | None:
+        """Return the project that the workspace's deployment belongs to, as that says; None where it is no cloud's."""
+        linked = await self.linked()
+        return None if linked is None else (await self._info(await self.reach())).project
+
     async def link(self, url: str, credential: AdminKeyValue) -> Target:
         """
         Make the deployment at *url* the workspace's target, once it has accepted *credential*.

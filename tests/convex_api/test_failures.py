@@ -165,7 +165,7 @@ async def test_a_path_that_older_deployments_lack_is_not_waited_for():
     naps = Naps()
 
     with pytest.raises(errors.NotFound):
-        await api_of(ConvexDeployment(info=None), naps).info(reach_of())
+        await api_of(ConvexDeployment(info=None), naps).info(reach_of(kind="self_hosted"))
 
     assert [] == naps.taken
 
