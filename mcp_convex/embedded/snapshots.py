@@ -227,8 +227,8 @@ def _read_zip(path: Path) -> tuple[dict[Table, list[Document]], dict[Table, list
     files: dict[Table, list[Document]] = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
-            *parents, table, file = ("", *name.split("/"))[-100:] if "/" in name else ("", "", name)
-            component = "/".join(part for part in parents if part and part != "_components")
+            *parents, table, file = ["", *name.split("/")]
+            component = "/".join(part for part in parents if part not in ("", "_components"))
             if file == _DOCUMENTS and (table == _FILES or not table.startswith("_")):
                 found = list(_json_lines(archive.read(name).decode()))
                 (files if table == _FILES else documents)[component, table] = found

@@ -50,6 +50,15 @@ class Subscription:
     generation: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A mutation or an action, and who was signed in when it was sent."""
+
+    request_id: int
+    call: Call
+    caller: Caller
+
+
 class SyncRoutes:
     def __init__(self, deployment: Deployment, access: Access, functions: Functions) -> None:
         self._open: Callable[[WebSocket], Session] = lambda socket: Session(socket, deployment, access, functions)
@@ -81,7 +90,7 @@ class Session:
         self._awaited_ts = 0
         """A mutation's client waits to be told of this commit."""
         self._wake = anyio.Event()
-        self._mutations, self._next_mutation = anyio.create_memory_object_stream[Message](_QUEUED_MUTATIONS)
+        self._mutations, self._next_mutation = anyio.create_memory_object_stream[Asked](_QUEUED_MUTATIONS)
 
     async def run(self) -> None:
         """Serve until the client leaves."""
@@ -106,9 +115,9 @@ class Session:
             case "Authenticate":
                 await self._authenticate(message)
             case "Mutation":
-                await self._mutations.send(message)
+                await self._mutations.send(self._asked("mutation", message))
             case "Action":
-                tasks.start_soon(self._act, message)
+                tasks.start_soon(self._act, self._asked("action", message))
             case _:
                 pass  # `Connect` and `Event` tell nothing that is needed here.
 
@@ -142,10 +151,13 @@ class Session:
             case _:
                 return NOBODY
 
+    def _asked(self, kind: str, message: Message) -> Asked:
+        return Asked(message["requestId"], _call(kind, message), self._caller)
+
     async def _mutate_in_order(self) -> None:
-        async for message in self._next_mutation:
-            outcome = await self._run(_call("mutation", message))
-            response = {"type": "MutationResponse", "requestId": message["requestId"], **_ended(outcome)}
+        async for asked in self._next_mutation:
+            outcome = await self._run(asked.call, asked.caller)
+            response = {"type": "MutationResponse", "requestId": asked.request_id, **_ended(outcome)}
             if "error" in outcome:
                 await self._send(response)
                 continue
@@ -155,13 +167,13 @@ class Session:
             self._awaited_ts = max(self._awaited_ts, ts)
             self._deployment.commits.commit(ts, [])
 
-    async def _act(self, message: Message) -> None:
-        outcome = await self._run(_call("action", message))
-        await self._send({"type": "ActionResponse", "requestId": message["requestId"], **_ended(outcome)})
+    async def _act(self, asked: Asked) -> None:
+        outcome = await self._run(asked.call, asked.caller)
+        await self._send({"type": "ActionResponse", "requestId": asked.request_id, **_ended(outcome)})
 
-    async def _run(self, call: Call, caller: Caller | None = None) -> Message:
+    async def _run(self, call: Call, caller: Caller) -> Message:
         try:
-            return await self._functions.run(call, caller or self._caller)
+            return await self._functions.run(call, caller)
         except Refusal as refusal:
             return {"error": refusal.message, "logLines": []}
 
