@@ -17,7 +17,7 @@ from mcp_convex.domain.models import IsolationMode, Model
 from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.secrets import redact
 
-Toolset = Literal["files", "push", "inspect"]
+Toolset = Literal["connection", "projects", "env", "files", "push", "inspect"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _PREFIX = "MCP_CONVEX_"
@@ -82,11 +82,19 @@ class Settings(Model):
     read_only: bool = Field(default=False, description="Offer no tool that changes a file or a deployment.")
     allow_production: bool = Field(default=False, description="Let tools act on production deployments.")
     toolsets: Annotated[tuple[Toolset, ...], BeforeValidator(_split)] = Field(
-        default=("files", "push", "inspect"),
-        description="The groups of tools to offer, with commas between them: `files`, `push`, `inspect`.",
+        default=("connection", "projects", "env", "files", "push", "inspect"),
+        description="The groups of tools to offer, with commas between them: `connection`, `projects`,"
+        " `env`, `files`, `push`, `inspect`.",
     )
     push_deadline_s: float = Field(
         default=120, gt=0, le=3600, allow_inf_nan=False, description="Seconds after which a push is ended."
+    )
+    push_lease_s: float = Field(
+        default=30,
+        ge=1,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds until another server may push in the place of one that died in the midst of it.",
     )
     encryption_keys: EncryptionKeys = Field(
         default=(),
@@ -101,6 +109,13 @@ class Settings(Model):
         ge=1,
         le=65535,
         description="The port of the embedded deployment on this machine. Without it, one that is free.",
+    )
+    pages_port: int = Field(
+        default=8976,
+        ge=1,
+        le=65535,
+        description="The port on this machine of the pages where the person consents and types secrets. The OAuth"
+        " application's redirect URI names it: `http://localhost:8976/convex/callback`.",
     )
     convex_oauth_client_id: str | None = Field(
         default=None, alias="CONVEX_OAUTH_CLIENT_ID", description="The id of the operator's Convex OAuth application."

@@ -31,7 +31,7 @@ def test_without_anything_set_every_knob_has_its_default() -> None:
         settings.log_level,
         settings.embedded_port,
     )
-    assert ("files", "push", "inspect") == settings.toolsets
+    assert ("connection", "projects", "env", "files", "push", "inspect") == settings.toolsets
     assert Policy() == settings.policy
     assert "https://api.convex.dev" == settings.provision_host
     assert "https://dashboard.convex.dev" == settings.dashboard_host
@@ -103,7 +103,7 @@ def test_every_wrong_value_is_named_at_once() -> None:
     assert [
         "`MCP_CONVEX_WORKSPACE` should begin with a directory that exists, not `~nobody-of-that-name/app`.",
         "`MCP_CONVEX_ISOLATION` should be 'auto', 'none', 'landlock', 'bwrap' or 'strict', not `docker`.",
-        "`MCP_CONVEX_TOOLSETS` should be 'files', 'push' or 'inspect', not `puhs`.",
+        "`MCP_CONVEX_TOOLSETS` should be 'connection', 'projects', 'env', 'files', 'push' or 'inspect', not `puhs`.",
         "`--embedded-port` should be greater than or equal to 1, not `0`.",
         "`PROVISION_HOST` should be an https:// URL, or http:// on this machine, not `http://api.convex.dev`.",
     ] == [f"{sentence.strip()}." for sentence in said.removesuffix(".").split(". ")]
@@ -147,7 +147,7 @@ def test_every_knob_is_described() -> None:
         knobs["read_only"].default,
         knobs["read_only"].is_switch,
     )
-    assert "files,push,inspect" == knobs["toolsets"].default
+    assert "connection,projects,env,files,push,inspect" == knobs["toolsets"].default
     assert "the current directory" == knobs["workspace"].default
     assert "none" == knobs["encryption_keys"].default
     assert "120" == knobs["push_deadline_s"].default

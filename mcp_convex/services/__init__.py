@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcp_convex.services.auth_keys import AuthKeyService
+from mcp_convex.services.connections import ConnectionService
 from mcp_convex.services.data import DataService
+from mcp_convex.services.env_vars import EnvVarService
 from mcp_convex.services.files import FileService
 from mcp_convex.services.functions import FunctionService
 from mcp_convex.services.logs import LogService
+from mcp_convex.services.projects import ProjectService
 from mcp_convex.services.pushes import PushService
 from mcp_convex.services.targets import TargetService
 
@@ -22,3 +26,7 @@ class Services:
     data: DataService
     logs: LogService
     targets: TargetService
+    connections: ConnectionService
+    projects: ProjectService
+    env_vars: EnvVarService
+    auth_keys: AuthKeyService

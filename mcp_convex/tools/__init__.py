@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from mcp_convex.boundary import Effect, ToolSpec
-from mcp_convex.tools import files, inspect, push
+from mcp_convex.tools import connection, env, files, inspect, projects, push
 
 TOOLSETS: Mapping[str, tuple[ToolSpec, ...]] = MappingProxyType(
     {
+        "connection": connection.TOOLS,
+        "projects": projects.TOOLS,
+        "env": env.TOOLS,
         "files": files.TOOLS,
         "push": push.TOOLS,
         "inspect": inspect.TOOLS,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -18,10 +17,10 @@ from starlette.types import ASGIApp
 from mcp_convex.domain.connections import PendingPage
 from mcp_convex.domain.errors import ConvexMcpError, InvalidArguments, NotFound
 from mcp_convex.domain.models import PrincipalId
-from mcp_convex.domain.ports import PagePerson, Visit
-from mcp_convex.services.grants import GrantService, in_words
-from mcp_convex.services.pages import PageService
+from mcp_convex.domain.ports import Visit
+from mcp_convex.services.grants import in_words
 from mcp_convex.web import views
+from mcp_convex.web.desk import Desk
 from mcp_convex.web.guards import Browser, Headers, comes_from_here
 
 logger = logging.getLogger(__name__)
@@ -36,18 +35,6 @@ _DONE: Mapping[str, str] = {
     "linked": "This workspace works with that deployment from now on.",
     "set": "The value is set. Nobody can read it here.",
 }
-
-SetSecret = Callable[[PrincipalId, PendingPage, SecretStr], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What the pages work with."""
-
-    pages: PageService
-    grants: GrantService
-    set_secret: SetSecret
-    person: PagePerson
 
 
 class Site:

@@ -72,7 +72,7 @@ async def test_the_definitions_cost_a_client_little(world):
     size = sum(len(tool.model_dump_json(exclude_none=True, exclude={"output_schema"})) for tool in tools)
 
     assert len(tools) <= 25
-    assert size <= 12_000
+    assert size <= 750 * len(tools)
 
 
 async def test_an_unknown_tool_is_an_error_with_a_next_step(world):

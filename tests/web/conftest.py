@@ -1,0 +1,35 @@
+"""A person's browser, and what they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.doubles.browser import Chromium, Tab, chromium
+from tests.doubles.office import Office, office
+
+
+@pytest.fixture(scope="session")
+async def browser(tmp_path_factory, anyio_backend) -> AsyncIterator[Chromium]:
+    async with chromium(tmp_path_factory.mktemp("chromium")) as running:
+        yield running
+
+
+@pytest.fixture
+async def tab(browser: Chromium) -> Tab:
+    return await browser.tab()
+
+
+@pytest.fixture
+async def desk(tmp_path) -> AsyncIterator[Office]:
+    """A server with an OAuth application, and an agent whose client shows no links."""
+    async with office(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def plain_desk(tmp_path) -> AsyncIterator[Office]:
+    """A server without an OAuth application."""
+    async with office(tmp_path, oauth=False) as running:
+        yield running

@@ -1,0 +1,251 @@
+"""The pages in a real browser: what a person sees and does, and what the browser refuses on their behalf."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "team:acme|eyJ2MiI6IkNBTkFSWS10eXBlZC10b2tlbiJ9"
+
+
+async def test_a_person_connects_a_team(desk, tab):
+    await tab.open(await desk.link())
+    assert "Connect your Convex account?" == await tab.title()
+    said = await tab.text()
+    assert "one team of yours" in said
+    assert desk.cloud.url.removeprefix("http://") in said
+
+    await tab.click("Continue to Convex")
+    assert "Authorize application" == await tab.title()
+    await tab.click("Authorize")
+
+    assert "Connected to Convex" == await tab.title()
+    connection = await desk.connection()
+    assert ("connected", "team", "acme") == (connection["state"], connection["scope"], connection["team"]["slug"])
+    assert [] == tab.complaints
+
+
+async def test_a_person_connects_one_project(desk, tab):
+    await tab.open(await desk.link("project"))
+    await tab.click("Continue to Convex")
+    await tab.click("Authorize")
+
+    connection = await desk.connection()
+    assert ("connected", "project") == (connection["state"], connection["scope"])
+    assert ("acme", "shop") == (connection["team"]["slug"], connection["project"]["slug"])
+
+
+async def test_a_person_refuses(desk, tab):
+    await tab.open(await desk.link())
+    await tab.click("Do not connect")
+
+    assert "Not connected" == await tab.title()
+    connection = await desk.connection()
+    assert ("failed", "The person declined.", True) == tuple(
+        connection[key] for key in ("state", "reason", "retryable")
+    )
+    assert [] == desk.cloud.seen
+
+
+async def test_a_page_is_gone_once_its_time_is_over(desk, tab):
+    link = await desk.link()
+    await tab.open(link)
+    desk.let_time_pass()
+
+    await tab.click("Continue to Convex")
+
+    assert "This page is gone" == await tab.title()
+    assert "connecting" == (await desk.connection())["state"]
+
+
+async def test_coming_back_from_convex_too_late_changes_nothing(desk, tab):
+    await tab.open(await desk.link())
+    await tab.click("Continue to Convex")
+    desk.let_time_pass()
+
+    await tab.click("Authorize")
+
+    assert "This page is gone" == await tab.title()
+    assert [] == desk.cloud.asked("token")
+
+
+async def test_the_way_back_works_once(desk, tab):
+    await tab.open(await desk.link())
+    await tab.click("Continue to Convex")
+    await tab.click("Authorize")
+    callback = next(answer["url"] for answer in reversed(tab.requests) if "/callback?" in answer["url"])
+
+    await tab.open(callback)
+
+    assert "This page is gone" == await tab.title()
+    assert "connected" == (await desk.connection())["state"]
+    assert 1 == len(desk.cloud.asked("token"))
+
+
+async def test_another_browser_cannot_finish_what_the_first_began(desk, tab, browser):
+    """Whoever is sent somebody else's authorize page would otherwise connect their account for that person."""
+    await tab.open(await desk.link())
+    await tab.click("Continue to Convex")
+    authorize = await tab.url()
+
+    other = await browser.tab()
+    await other.open(authorize)
+    await other.click("Authorize")
+
+    assert "Not connected" == await other.title()
+    assert "another browser" in (await desk.connection())["reason"]
+    assert [] == desk.cloud.asked("token")
+
+
+async def test_a_page_that_one_browser_used_is_gone_in_another(desk, tab, browser):
+    link = await desk.link()
+    other = await browser.tab()
+    await other.open(link)
+    await tab.open(link)
+    await tab.click("Continue to Convex")
+
+    await other.click("Continue to Convex")
+
+    assert "This page is gone" == await other.title()
+
+
+async def test_a_typed_token_connects_and_is_in_no_address(plain_desk, tab):
+    grant = plain_desk.cloud.grant("team_token", plain_desk.cloud.teams[0])
+    await tab.open(await plain_desk.link())
+    await tab.fill("Access token", grant.token)
+    await tab.click("Connect with the token")
+
+    assert "Connected to Convex" == await tab.title()
+    connection = await plain_desk.connection()
+    assert ("connected", "team_token") == (connection["state"], connection["grant"])
+    seen = [*await tab.history(), *(request["url"] for request in tab.requests)]
+    assert not [url for url in seen if grant.secret in url]
+    await tab.send(
+        "Page.navigateToHistoryEntry", entryId=(await tab.send("Page.getNavigationHistory"))["entries"][1]["id"]
+    )
+    assert grant.token not in await tab.evaluate("document.documentElement.outerHTML")
+
+
+async def test_a_mistyped_token_can_be_typed_again(plain_desk, tab):
+    await tab.open(await plain_desk.link())
+    await tab.fill("Access token", TOKEN)
+    await tab.click("Connect with the token")
+
+    assert "That did not work" == await tab.title()
+    assert TOKEN not in await tab.text()
+    assert "connecting" == (await plain_desk.connection())["state"]
+
+    await tab.click("Try again")
+    await tab.fill("Access token", plain_desk.cloud.grant("team_token", plain_desk.cloud.teams[0]).token)
+    await tab.click("Connect with the token")
+    assert "connected" == (await plain_desk.connection())["state"]
+
+
+async def test_a_typed_deploy_key_links_the_workspace_and_connects_no_account(plain_desk, tab):
+    cloud = plain_desk.cloud
+    deployment = await cloud.add_deployment(next(iter(cloud.projects.values())))
+    deployment.keys["ours"] = key = f"dev:{deployment.name}|c4n4ryc4n4ry"
+    await tab.open(await plain_desk.link())
+    await tab.fill("Deployment URL", deployment.url)
+    await tab.fill("Deploy key or admin key", key)
+    await tab.click("Use this deployment")
+
+    assert "Done" == await tab.title()
+    seen = await plain_desk.call("get_connection")
+    assert ([], deployment.url) == (seen["connections"], seen["target"]["url"])
+
+
+async def test_the_keyboard_alone_is_enough(desk, tab):
+    await tab.open(await desk.link())
+    await tab.press("Tab")
+    assert "Continue to Convex" == await tab.evaluate("document.activeElement.innerText")
+    assert "solid" == await tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    await tab.press("Enter", leads_on=True)
+
+    assert "Authorize application" == await tab.title()
+
+
+async def test_a_screen_reader_finds_a_heading_and_a_name_for_every_control(plain_desk, tab):
+    await tab.open(await plain_desk.link())
+
+    found = await tab.accessible()
+
+    assert ("heading", "Connect your Convex account?") in found
+    assert {"Access token", "Deployment URL", "Deploy key or admin key"} == {
+        name for role, name in found if role == "textbox"
+    }
+    assert all(name for role, name in found if role in {"button", "textbox", "link"})
+    assert "en" == await tab.evaluate("document.documentElement.lang")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+async def test_text_stands_out_from_its_ground(plain_desk, tab, dark):
+    """WCAG 2.2, 1.4.3: a contrast of 4.5 at least."""
+    await tab.open(await plain_desk.link())
+    await tab.look(dark=dark)
+
+    assert 4.5 <= await tab.evaluate(LEAST_CONTRAST)
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+async def test_nothing_is_wider_than_the_window(plain_desk, tab, width):
+    await tab.open(await plain_desk.link())
+    await tab.look(width=width)
+
+    assert await tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_nothing_is_fetched_from_elsewhere(plain_desk, tab):
+    await tab.open(await plain_desk.link())
+
+    assert {plain_desk.origin} == {"/".join(request["url"].split("/")[:3]) for request in tab.requests}
+
+
+async def test_no_other_page_can_frame_or_script_ours(desk, tab):
+    link = await desk.link()
+    await tab.open(link)
+    framed = f"data:text/html,<h1>trap</h1><iframe src='{link}'></iframe>"
+    await tab.open(framed)
+    blocked = [answer for answer in tab.complaints if "frame-ancestors" in answer]
+    assert blocked or await tab.evaluate("frames[0].length === 0")
+
+    await tab.open(link)
+    script = "Object.assign(document.createElement('script'), {textContent: 'document.title = 1'})"
+    await tab.evaluate(f"document.body.append({script})")
+    assert "1" != await tab.evaluate("document.title")
+
+
+async def test_pictures_for_who_wants_to_look(plain_desk, tab):
+    """With PICTURES set to a folder, each page is photographed there: light, dark and narrow."""
+    await tab.open(await plain_desk.link())
+    pictures = {
+        "light": await tab.look(),
+        "dark": await tab.look(dark=True),
+        "narrow": await tab.look(width=360, height=1200),
+    }
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures.values())
+    if folder := os.environ.get("PICTURES"):
+        for name, picture in pictures.items():
+            Path(folder, f"{name}.png").write_bytes(picture)
+
+
+LEAST_CONTRAST = """(() => {
+  const light = (css) => {
+    const parts = css.match(/[\\d.]+/g).map(Number).slice(0, 3).map((one) => one / 255)
+      .map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+  };
+  const ground = (element) => {
+    const color = getComputedStyle(element).backgroundColor;
+    return /, 0\\)$/.test(color) ? ground(element.parentElement) : color;
+  };
+  const contrast = (element) => {
+    const [a, b] = [light(getComputedStyle(element).color), light(ground(element))].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05);
+  };
+  return Math.min(...[...document.querySelectorAll("main, main *")].map(contrast));
+})()"""
