@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import anyio
 
+from mcp_convex.domain import paths
 from mcp_convex.domain.diagnostics import next_step, parse_output
 from mcp_convex.domain.errors import (
     AccessError,
@@ -17,6 +18,7 @@ from mcp_convex.domain.errors import (
     ConvexMcpError,
     ConvexUnreachable,
     CredentialRejected,
+    NotFound,
     SandboxError,
     UpstreamError,
 )
@@ -57,7 +59,7 @@ _LIVE_FUNCTIONS_S = 5.0
 """Seconds that a push waits to learn what is live, which it can do without."""
 
 _RAW_TAIL = 4_000
-_GENERATED = FilePath("convex/_generated")
+_CONVEX_JSON = FilePath("convex.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,12 +201,20 @@ class PushService:
             await sandbox.ensure(stages.reached)
             await stages.reached("bundling")
             async with self._ports.gate.open(terms, stages.reached) as session:
-                command = self._command(session, terms)
+                command = self._command(session, terms, await self._generated())
                 ended = await sandbox.exec(command, on_output=lambda _: None, until=session.settled)
                 verdict = session.verdict()
         return _Run(verdict=verdict, ended=ended, root=str(sandbox.seen_at()), duration_s=time.monotonic() - started)
 
-    def _command(self, session: GateSession, terms: PushTerms) -> Command:
+    async def _generated(self) -> FilePath:
+        """Return where the CLI puts what it generates."""
+        try:
+            settings = paths.check_convex_json((await self._ports.sandbox.read(_CONVEX_JSON)).decode(errors="replace"))
+        except NotFound:
+            settings = {}
+        return FilePath(f"{paths.functions_folder(settings)}/_generated")
+
+    def _command(self, session: GateSession, terms: PushTerms, generated: FilePath) -> Command:
         flags = ("--typecheck", "enable", "--tail-logs", "disable")
         key = session.placeholder.get_secret_value()
         at = ("--url", self._ports.sandbox.gate_url(session.url), "--admin-key", key)
@@ -213,7 +223,7 @@ class PushService:
             env={"CI": "1"},  # CI turns the CLI's telemetry off, which would hold its exit up without a network
             deadline_s=terms.deadline_s,
             # What a check generates knows no deployment, and would be looser than what stands there.
-            keep=() if terms.purpose == "check" else (_GENERATED,),
+            keep=() if terms.purpose == "check" else (generated,),
         )
 
     def _concluded(self, purpose: Purpose, reach: Reach, run: _Run) -> PushResult:
