@@ -169,6 +169,8 @@ class FakeDeployment:
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._standing: dict[str, Fault] = {}
         self._pending: dict[str, str] = {}
+        self._analyses: dict[str, Any] = {}
+        """By module, of whatever was ever pushed."""
         self._closing = asyncio.Event()
 
     @property
@@ -183,6 +185,12 @@ class FakeDeployment:
     def always(self, step: str, fault: Fault) -> None:
         """Let every request for *step* go wrong."""
         self._standing[step] = fault
+
+    def mend(self) -> None:
+        """Answer as it should from now on, and forget who asked."""
+        self._faults.clear()
+        self._standing.clear()
+        self.seen.clear()
 
     def asked(self, step: str) -> list[Seen]:
         return [seen for seen in self.seen if seen.step == step]
@@ -234,6 +242,7 @@ class FakeDeployment:
         app = body["appDefinition"]
         changed = {m["path"]: _sha(m["source"] + (m.get("sourceMap") or "")) for m in app["changedModules"]}
         self._pending = {m["path"]: m["sha256"] for m in app["unchangedModuleHashes"]} | changed
+        self._analyses |= {m["path"]: _analysis(m) for m in app["changedModules"]}
         return JSONResponse(self._analysed(app))
 
     def _wait_for_schema(self, body: Any) -> Response:
@@ -247,10 +256,23 @@ class FakeDeployment:
         return JSONResponse({"authDiff": {"added": [], "removed": []}, "definitionDiffs": {}, "componentDiffs": {}})
 
     def _query(self, body: Any) -> Response:
-        """Answer what every deployment is asked about itself: it has no functions and no tables."""
+        """Answer what every deployment is asked about itself: it has functions, and no tables."""
         pages = body["path"] != "_system/cli/modules:apiSpec"
-        value = {"page": [], "isDone": True, "continueCursor": ""} if pages else []
+        value = {"page": [], "isDone": True, "continueCursor": ""} if pages else self._function_spec()
         return JSONResponse({"status": "success", "value": value, "logLines": []})
+
+    def _function_spec(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "identifier": f"{path}:{function['name']}",
+                "functionType": function["udfType"],
+                "visibility": function["visibility"],
+                "args": function["args"],
+                "returns": function["returns"],
+            }
+            for path in self.live
+            for function in self._analyses.get(path, {"functions": []})["functions"]
+        ]
 
     def _function(self, body: Any) -> Response:
         return JSONResponse({"status": "success", "value": body["args"], "logLines": []})
@@ -259,9 +281,7 @@ class FakeDeployment:
         return JSONResponse({"entries": [], "newCursor": 1})
 
     def _analysed(self, app: Any) -> dict[str, Any]:
-        functions = {
-            module["path"]: _analysis(module) for module in app["changedModules"] if "_deps" not in module["path"]
-        }
+        functions = {path: self._analyses[path] for path in self._pending if path in self._analyses}
         schema = {"tables": [{"tableName": "messages", "indexes": [], "documentType": None}], "schemaValidation": True}
         definition = {
             "path": "",
@@ -335,7 +355,7 @@ async def fake_deployment():
 
 
 def _analysis(module: Any) -> dict[str, Any]:
-    exported = _EXPORTS.search(module["source"])
+    exported = None if module["path"].startswith("_deps/") else _EXPORTS.search(module["source"])
     names = re.findall(r"(?:as )?(\w+)\s*(?:,|$)", exported[1]) if exported else []
     functions = [
         {"name": name, "pos": None, "udfType": "Query", "visibility": {"kind": "public"}, "args": None, "returns": None}
