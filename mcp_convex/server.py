@@ -89,7 +89,9 @@ async def open_services(settings: Settings, *, tuning: Tuning | None = None) -> 
     launcher = ConfinedLauncher(settings.isolation)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_data_dir(settings.data_dir, settings.encryption_keys))
-        embedded = await stack.enter_async_context(LocalEmbeddedDeployments(settings.data_dir, launcher))
+        embedded = await stack.enter_async_context(
+            LocalEmbeddedDeployments(settings.data_dir, launcher, node_modules=place.node_modules)
+        )
         api = HttpDeploymentApi()
         stack.push_async_callback(api.close)
         gate = LocalGate(tuning)
@@ -213,7 +215,8 @@ async def serve_embedded(settings: Settings, on_ready: Callable[[Reach], None]) 
     """
     from mcp_convex.embedded import serve  # noqa: PLC0415 - a start of the server needs none of it
 
-    await serve(settings.data_dir, ConfinedLauncher(settings.isolation), _place(settings).workspace, on_ready)
+    place, launcher = _place(settings), ConfinedLauncher(settings.isolation)
+    await serve(settings.data_dir, launcher, place.workspace, on_ready, node_modules=place.node_modules)
 
 
 def _asset(name: str) -> Path:
@@ -230,6 +233,10 @@ class _Place:
     root: Path
     state: Path
     workspace: WorkspaceId
+
+    def node_modules(self, _: WorkspaceId) -> Path:
+        """Return where functions that run in Node find the packages that are not bundled with them."""
+        return self.root / "node_modules"
 
 
 def _place(settings: Settings) -> _Place:
