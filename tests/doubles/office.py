@@ -15,7 +15,7 @@ from mcp import Client
 
 from mcp_convex.server import build_server
 from mcp_convex.settings import Settings, load
-from tests.doubles.cloud import FakeCloud, fake_cloud
+from tests.doubles.cloud import FakeCloud, approve, fake_cloud
 
 
 def free_port() -> int:
@@ -61,6 +61,31 @@ class Office:
     async def connection(self) -> dict[str, Any]:
         (only,) = await self.connections()
         return only
+
+    async def code(self, tool: str, **arguments: Any) -> str:
+        """Return the code of the error that *tool* answers with."""
+        result = await self.client.call_tool(tool, arguments)
+        assert result.is_error, result.structured_content
+        return result.structured_content["error"]["code"]
+
+    async def consent(self, link: str, choice: str = "acme") -> httpx2.Response:
+        """Do all that a person does, and return the page that they see in the end."""
+        async with self.browser() as browser:
+            return await browser.get(await self.granted(browser, link, choice), follow_redirects=True)
+
+    async def granted(self, browser: Browser, link: str, choice: str = "acme") -> str:
+        """Do what a person does up to Convex's consent, and return the URL that Convex sends their browser to."""
+        answer = await browser.submit(link, way="oauth")
+        assert 303 == answer.status_code, answer.text
+        back = await approve(answer.headers["location"], choice)
+        assert back
+        return back
+
+    async def connect(self, scope: str = "team", choice: str = "acme") -> dict[str, Any]:
+        """Connect, and return the connection."""
+        link = await self.link(scope)
+        assert 200 == (await self.consent(link, choice)).status_code
+        return (await self.connections())[0]
 
     def let_time_pass(self) -> None:
         """Let every page and flow that waits be older than its ten minutes."""
