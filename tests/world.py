@@ -13,6 +13,7 @@ from mcp.types import CallToolResult
 from mcp_convex.boundary import ConvexServer
 from mcp_convex.server import build_server
 from mcp_convex.settings import Settings, load
+from tests.doubles.office import free_port
 from tests.doubles.projects import make_project
 
 SCHEMA = """\
@@ -46,7 +47,7 @@ APP = {"convex/schema.ts": SCHEMA, "convex/notes.ts": NOTES}
 def make_settings(folder: Path, **flags: str | bool) -> Settings:
     """Return settings for a workspace and a data directory below *folder*."""
     workspace = make_project(folder / "app", {"convex/tsconfig.json": _TSCONFIG})
-    places = {"workspace": str(workspace), "data_dir": str(folder / "data")}
+    places = {"workspace": str(workspace), "data_dir": str(folder / "data"), "pages_port": str(free_port())}
     return load({**places, **flags}, {})
 
 
