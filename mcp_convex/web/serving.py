@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
-_STAYS = timedelta(minutes=10)
+STAYS = timedelta(minutes=10)
 """How long a page's port stays open after the page has expired: who consented in time may still be at Convex."""
 
 _BACKLOG = 128
@@ -52,7 +52,7 @@ class LocalPages(Pages):
 
     async def link(self, page: PendingPage) -> str:
         async with self._lock:
-            self._until = max(self._until, page.expires_at + _STAYS)
+            self._until = max(self._until, page.expires_at + STAYS)
             if self._server is None:
                 self._server = await _serve(self._make_app(), _listeners(self._port))
                 self._closing = asyncio.create_task(self._close_in_time())

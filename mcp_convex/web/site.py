@@ -83,21 +83,25 @@ class Site:
 
     async def _act(self, visitor: PrincipalId, page: PendingPage, form: Mapping[str, str], browser: Browser) -> str:
         """Do what the person chose, and return where they go next."""
+        if page.purpose == "env_var":
+            await self._desk.set_secret(visitor, page, SecretStr(form.get("value", "")))
+            return f"{ROOT}/done/set"
+        return await self._connect(visitor, page, form, browser)
+
+    async def _connect(self, visitor: PrincipalId, page: PendingPage, form: Mapping[str, str], browser: Browser) -> str:
         grants = self._desk.grants
-        match page.purpose, form.get("way"):
-            case "env_var", "value":
-                await self._desk.set_secret(visitor, page, SecretStr(form.get("value", "")))
-                return f"{ROOT}/done/set"
-            case "connect", "oauth":
+        offered = {*(await grants.offer(visitor, page)).ways, "refuse"}
+        match form.get("way") if form.get("way") in offered else None:
+            case "oauth":
                 return await grants.authorize(visitor, page, browser=browser.mark)
-            case "connect", "deploy_key":
+            case "deploy_key":
                 await grants.use_key(visitor, page, form.get("url", ""), SecretStr(form.get("key", "").strip()))
                 return f"{ROOT}/done/linked"
-            case "connect", "cli_login":
+            case "cli_login":
                 connection = await grants.use_cli_login(visitor, page)
-            case "connect", "team_token":
+            case "team_token":
                 connection = await grants.use_token(visitor, page, SecretStr(form.get("token", "").strip()))
-            case "connect", "refuse":
+            case "refuse":
                 connection = await grants.refuse(visitor, page)
             case _:
                 raise InvalidArguments("The page offers no such thing.", next_step="Choose what it offers.")

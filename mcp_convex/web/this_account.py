@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import anyio.to_thread
@@ -26,14 +26,17 @@ class ThisAccount(PagePerson):
     Linux tells it. Elsewhere whoever reaches the loopback address is taken for the person.
     """
 
+    def __init__(self, accounts: Collection[int] | None = None) -> None:
+        # Root reads this account's files anyhow, and what forwards ports for a virtual machine often runs as root.
+        self._accounts = frozenset({os.getuid(), _ROOT}) if accounts is None else accounts
+
     async def who(self, visit: Visit) -> PrincipalId | None:
         if not ipaddress.ip_address(visit.browser[0]).is_loopback:
             return None
         if sys.platform != "linux":
             return LOCAL_PRINCIPAL
         owner = await anyio.to_thread.run_sync(_owner, visit)
-        # Root reads this account's files anyhow, and what forwards ports for a virtual machine often runs as root.
-        return LOCAL_PRINCIPAL if owner in {os.getuid(), _ROOT} else None
+        return LOCAL_PRINCIPAL if owner in self._accounts else None
 
 
 def _owner(visit: Visit) -> int | None:
