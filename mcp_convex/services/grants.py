@@ -138,8 +138,6 @@ class GrantService:
             token = await self._oauth().exchange(code, redirect_uri=flow.redirect_uri, verifier=verifier)
             return await self._hold(principal, flow.connection, token, "oauth")
         except ConvexMcpError as exc:
-            if isinstance(exc, NotFound):
-                raise
             return await self._fail(principal, flow.connection, in_words(exc), retryable=not isinstance(exc, _LASTING))
 
     async def refuse(self, principal: PrincipalId, page: PendingPage) -> Connection:

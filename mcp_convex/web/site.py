@@ -76,8 +76,6 @@ class Site:
         page = await self._desk.pages.take(handle, visitor)
         try:
             return RedirectResponse(await self._act(visitor, page, form, browser), 303)
-        except NotFound:
-            raise
         except ConvexMcpError as exc:
             return await self._once_more(page, exc)
 

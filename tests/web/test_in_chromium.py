@@ -12,6 +12,17 @@ pytestmark = pytest.mark.anyio
 TOKEN = "team:acme|eyJ2MiI6IkNBTkFSWS10eXBlZC10b2tlbiJ9"
 
 
+async def linked(desk, tab):
+    """Link the workspace to a deployment of the cloud, as a person does who has a key of it, and return it."""
+    deployment = await desk.cloud.add_deployment(next(iter(desk.cloud.projects.values())))
+    deployment.keys["ours"] = key = f"dev:{deployment.name}|c4n4ryc4n4ry"
+    await tab.open(await desk.link())
+    await tab.fill("Deployment URL", deployment.url)
+    await tab.fill("Deploy key or admin key", key)
+    await tab.click("Use this deployment")
+    return deployment
+
+
 async def test_a_person_connects_a_team(desk, tab):
     await tab.open(await desk.link())
     assert "Connect your Convex account?" == await tab.title()
@@ -146,17 +157,29 @@ async def test_a_mistyped_token_can_be_typed_again(plain_desk, tab):
 
 
 async def test_a_typed_deploy_key_links_the_workspace_and_connects_no_account(plain_desk, tab):
-    cloud = plain_desk.cloud
-    deployment = await cloud.add_deployment(next(iter(cloud.projects.values())))
-    deployment.keys["ours"] = key = f"dev:{deployment.name}|c4n4ryc4n4ry"
-    await tab.open(await plain_desk.link())
-    await tab.fill("Deployment URL", deployment.url)
-    await tab.fill("Deploy key or admin key", key)
-    await tab.click("Use this deployment")
+    deployment = await linked(plain_desk, tab)
 
     assert "Done" == await tab.title()
     seen = await plain_desk.call("get_connection")
     assert ([], deployment.url) == (seen["connections"], seen["target"]["url"])
+
+
+async def test_a_secret_that_a_person_types_reaches_the_deployment_and_nobody_else(plain_desk, tab):
+    deployment = await linked(plain_desk, tab)
+    asked = await plain_desk.call("request_env_var", name="STRIPE_KEY", why="To take <b>payments</b>.")
+    await tab.open(asked["link"])
+    assert "Set STRIPE_KEY" == await tab.title()
+    assert "To take <b>payments</b>." in await tab.text()
+    assert deployment.url.removeprefix("http://") in await tab.text()
+
+    await tab.fill("Value", "sk_c4n4ry")
+    await tab.click("Save")
+
+    assert "Done" == await tab.title()
+    assert "sk_c4n4ry" == deployment.env_vars["STRIPE_KEY"]
+    assert not [url for url in await tab.history() if "c4n4ry" in url]
+    assert "c4n4ry" not in await tab.evaluate("document.documentElement.outerHTML")
+    assert "c4n4ry" not in str([await plain_desk.call("list_env_vars"), await plain_desk.call("get_connection")])
 
 
 async def test_the_keyboard_alone_is_enough(desk, tab):
@@ -219,9 +242,15 @@ async def test_no_other_page_can_frame_or_script_ours(desk, tab):
     assert "1" != await tab.evaluate("document.title")
 
 
-async def test_pictures_for_who_wants_to_look(plain_desk, tab):
-    """With PICTURES set to a folder, each page is photographed there: light, dark and narrow."""
-    await tab.open(await plain_desk.link())
+@pytest.mark.parametrize("page", ["connect", "type", "secret", "failed"])
+async def test_pictures_for_who_wants_to_look(desk, plain_desk, tab, page):
+    """With PICTURES set to a folder, pages are photographed there: light, dark and narrow."""
+    if page == "secret":
+        await linked(plain_desk, tab)
+        asked = await plain_desk.call("request_env_var", name="STRIPE_KEY", why="To take payments in the shop.")
+    await tab.open(asked["link"] if page == "secret" else await (plain_desk if page == "type" else desk).link())
+    if page == "failed":
+        await tab.click("Do not connect")
     pictures = {
         "light": await tab.look(),
         "dark": await tab.look(dark=True),
@@ -230,7 +259,7 @@ async def test_pictures_for_who_wants_to_look(plain_desk, tab):
     assert all(picture.startswith(b"\x89PNG") for picture in pictures.values())
     if folder := os.environ.get("PICTURES"):
         for name, picture in pictures.items():
-            Path(folder, f"{name}.png").write_bytes(picture)
+            Path(folder, f"{page}-{name}.png").write_bytes(picture)
 
 
 LEAST_CONTRAST = """(() => {
