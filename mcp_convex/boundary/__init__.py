@@ -2,7 +2,7 @@
 
 from mcp_convex.boundary.asking import InputRequiredResult, ask, client_name
 from mcp_convex.boundary.progress import ContextProgress
-from mcp_convex.boundary.server import ConvexServer
+from mcp_convex.boundary.server import ConvexServer, Surface
 from mcp_convex.boundary.spec import Ctx, Effect, ResourceSpec, ToolSpec, resource, services, tool
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Effect",
     "InputRequiredResult",
     "ResourceSpec",
+    "Surface",
     "ToolSpec",
     "ask",
     "client_name",

@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from mcp.server import MCPServer
@@ -19,6 +20,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
+from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.types import CallToolResult, InputRequiredResult, Resource, ResourceTemplate, TextContent
 from pydantic import AnyUrl, ValidationError
 
@@ -42,17 +44,25 @@ async def _remember_services(ctx: ServerRequestContext[LazyServices, Any], call_
     return await call_next(ctx)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surface:
+    """What a server offers."""
+
+    tools: Sequence[ToolSpec]
+    resources: Sequence[ResourceSpec]
+    prompts: Sequence[Prompt]
+
+
 class ConvexServer(MCPServer[LazyServices]):
-    """Serves *tools* and *resources* over the services that *open_services* opens, once, for the server's life."""
+    """Serves *surface* over the services that *open_services* opens, once, for the server's life."""
 
     def __init__(
         self,
         open_services: OpenServices,
+        surface: Surface,
         *,
         version: str,
         instructions: str,
-        tools: Iterable[ToolSpec],
-        resources: Sequence[ResourceSpec],
     ) -> None:
         super().__init__(
             "convex",
@@ -60,12 +70,14 @@ class ConvexServer(MCPServer[LazyServices]):
             description="Give an app a Convex backend: write its functions, push them, run them, read the data.",
             instructions=instructions,
             version=version,
-            tools=[as_tool(spec) for spec in tools],
+            tools=[as_tool(spec) for spec in surface.tools],
             lifespan=self._lifespan,
             middleware=[_remember_services],
         )
         self._open_services = open_services
-        self._resources = Resources(resources)
+        self._resources = Resources(surface.resources)
+        for prompt in surface.prompts:
+            self.add_prompt(prompt)
 
     @asynccontextmanager
     async def _lifespan(self, _: MCPServer[LazyServices]) -> AsyncGenerator[LazyServices]:

@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import os
+import re
 import textwrap
 from pathlib import Path
 
@@ -102,3 +103,12 @@ async def test_toolsets_narrow_what_is_offered(tmp_path):
         names = {tool.name for tool in (await client.list_tools()).tools}
 
     assert {spec.name for spec in TOOLSETS["files"]} == names
+
+
+async def test_prompts_have_a_title_a_purpose_and_name_only_tools_that_exist(world):
+    names = {spec.name for spec in ALL}
+    for prompt in (await world.client.list_prompts()).prompts:
+        text = (await world.client.get_prompt(prompt.name)).messages[0].content.text
+        assert prompt.title
+        assert prompt.description
+        assert set(re.findall(r"`([a-z]+_[a-z_]+)`", text)) <= names, prompt.name

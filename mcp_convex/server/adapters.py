@@ -1,0 +1,115 @@
+"""Opens the adapters. Imported at the first need: HTTP, SQL and servers are slow to import, and a start needs none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from mcp_convex.broker import LocalGate, Tuning
+from mcp_convex.convex_api.cli_login import CliLoginFile
+from mcp_convex.convex_api.deployment import HttpDeploymentApi
+from mcp_convex.convex_api.management import HttpManagementApi
+from mcp_convex.convex_api.oauth import HttpOAuthApi, OAuthApplication
+from mcp_convex.domain.errors import SettingsInvalid
+from mcp_convex.domain.ports import CliLogin, DeploymentApi, EmbeddedDeployments, Gate, ManagementApi, OAuthApi, Sandbox
+from mcp_convex.embedded import LocalEmbeddedDeployments
+from mcp_convex.sandboxes import ConfinedLauncher, LocalSandbox, hide_memory, npm_environment
+from mcp_convex.server.place import Place, find_asset
+from mcp_convex.settings import Settings
+from mcp_convex.store import open_data_dir
+from mcp_convex.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapters:
+    """One adapter a port, open."""
+
+    store: Store
+    embedded: EmbeddedDeployments
+    api: DeploymentApi
+    management: ManagementApi
+    oauth: OAuthApi | None
+    cli_login: CliLogin | None
+    gate: Gate
+    sandbox: Sandbox
+
+
+@asynccontextmanager
+async def opened_adapters(settings: Settings, place: Place, tuning: Tuning | None) -> AsyncGenerator[Adapters]:
+    """
+    Open every adapter, and close it on the way out.
+
+    Raises:
+        StoreCorrupt: The store cannot be read.
+        DirectoryUnusable: The data directory cannot be used.
+    """
+    hide_memory()
+    launcher = ConfinedLauncher(settings.isolation)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_data_dir(settings.data_dir, settings.encryption_keys))
+        embedded = LocalEmbeddedDeployments(settings.data_dir, launcher, node_modules=place.node_modules)
+        await stack.enter_async_context(embedded)
+        api = HttpDeploymentApi()
+        stack.push_async_callback(api.close)
+        management = HttpManagementApi(settings.provision_host, dashboard_host=settings.dashboard_host)
+        stack.push_async_callback(management.close)
+        gate = LocalGate(tuning)
+        stack.push_async_callback(gate.aclose)
+        sandbox = await _sandbox(place, launcher, gate)
+        stack.push_async_callback(sandbox.close)
+        yield Adapters(
+            store=store,
+            embedded=embedded,
+            api=api,
+            management=management,
+            oauth=_oauth(settings, stack),
+            cli_login=_cli_login(settings),
+            gate=gate,
+            sandbox=sandbox,
+        )
+
+
+async def _sandbox(place: Place, launcher: ConfinedLauncher, gate: LocalGate) -> LocalSandbox:
+    socket = await gate.socket_path() if launcher.mode == "strict" else None
+    return LocalSandbox(
+        place.root,
+        place.state,
+        launcher,
+        find_asset("sandbox_template"),
+        gate_socket=None if socket is None else lambda: socket,
+        npm_env=npm_environment(os.environ),
+    )
+
+
+def _oauth(settings: Settings, stack: AsyncExitStack) -> OAuthApi | None:
+    """Return Convex's OAuth endpoints for the operator's application; None where there is none."""
+    match settings.convex_oauth_client_id, settings.convex_oauth_client_secret:
+        case None, None:
+            return None
+        case str() as client_id, SecretStr() as secret:
+            api = HttpOAuthApi(
+                OAuthApplication(
+                    client_id=client_id,
+                    client_secret=secret,
+                    dashboard_host=settings.dashboard_host,
+                    provision_host=settings.provision_host,
+                )
+            )
+            stack.push_async_callback(api.close)
+            return api
+        case _:
+            raise SettingsInvalid(
+                "An OAuth application has an id and a secret, and only one of them is set.",
+                next_step="Set CONVEX_OAUTH_CLIENT_ID and CONVEX_OAUTH_CLIENT_SECRET, or neither.",
+            )
+
+
+def _cli_login(settings: Settings) -> CliLogin | None:
+    """Return the login of Convex's CLI, unless it would go to another host than the one that it is for."""
+    is_for_convex = settings.provision_host == Settings.model_fields["provision_host"].default
+    return CliLoginFile(Path.home()) if is_for_convex else None

@@ -1,0 +1,90 @@
+"""Builds the services, and the pages that share them, from open adapters."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from starlette.types import ASGIApp
+
+from mcp_convex.server.adapters import Adapters
+from mcp_convex.server.place import Place
+from mcp_convex.services import Services
+from mcp_convex.services.auth_keys import AuthKeyService
+from mcp_convex.services.connections import ConnectionPorts, ConnectionService
+from mcp_convex.services.data import DataService
+from mcp_convex.services.env_vars import EnvVarPorts, EnvVarService
+from mcp_convex.services.files import FileService
+from mcp_convex.services.functions import FunctionService
+from mcp_convex.services.grants import GrantPorts, GrantService
+from mcp_convex.services.logs import LogService
+from mcp_convex.services.pages import PageService
+from mcp_convex.services.projects import ProjectService
+from mcp_convex.services.provisioning import ProvisioningPorts
+from mcp_convex.services.pushes import PushBounds, PushPorts, PushService
+from mcp_convex.services.targets import TargetPorts, TargetService
+from mcp_convex.settings import Settings
+from mcp_convex.web.desk import Desk
+from mcp_convex.web.serving import LocalPages
+from mcp_convex.web.this_account import ThisAccount
+
+
+@asynccontextmanager
+async def wired(settings: Settings, place: Place, adapters: Adapters) -> AsyncGenerator[Services]:
+    """Build the services; the pages are served from the first link on, until the block ends."""
+    ports = TargetPorts(store=adapters.store.targets, embedded=adapters.embedded, api=adapters.api)
+    targets = TargetService(ports, settings.policy, owner=place.owner)
+
+    def site() -> ASGIApp:
+        from mcp_convex.web.site import Site  # noqa: PLC0415 - most servers never show a page
+
+        return Site(desk, origin=local_pages.origin, convex=settings.dashboard_host).app()
+
+    local_pages = LocalPages(settings.pages_port, site)
+    pages = PageService(adapters.store.pages, local_pages, owner=place.owner)
+    services = _services(settings, place, adapters, targets, pages)
+    grants = GrantService(_grant_ports(adapters), targets, callback_url=local_pages.callback_url)
+    desk = Desk(pages=pages, grants=grants, set_secret=services.env_vars.set_secret, person=ThisAccount())
+    try:
+        yield services
+    finally:
+        await local_pages.aclose()
+
+
+def _services(
+    settings: Settings, place: Place, adapters: Adapters, targets: TargetService, pages: PageService
+) -> Services:
+    api, sandbox, store = adapters.api, adapters.sandbox, adapters.store
+    policy, owner = settings.policy, place.owner
+    pushing = PushPorts(sandbox=sandbox, gate=adapters.gate, api=api, leases=store.leases, pushes=store.pushes)
+    bounds = PushBounds(deadline_s=settings.push_deadline_s, lease_s=settings.push_lease_s)
+    connecting = ConnectionPorts(store=store.connections, api=adapters.management)
+    provisioning = ProvisioningPorts(
+        api=adapters.management,
+        connections=store.connections,
+        runs=store.provisioning,
+        leases=store.leases,
+        sandbox=sandbox,
+    )
+    return Services(
+        files=FileService(sandbox, policy),
+        pushes=PushService(pushing, targets, policy, owner=owner, bounds=bounds),
+        functions=FunctionService(api, targets, policy),
+        data=DataService(api, targets),
+        logs=LogService(api, targets),
+        targets=targets,
+        connections=ConnectionService(connecting, pages, targets, owner=owner[0]),
+        projects=ProjectService(provisioning, targets, policy, owner=owner),
+        env_vars=EnvVarService(EnvVarPorts(api=api, sandbox=sandbox), targets, pages, policy, owner=owner),
+        auth_keys=AuthKeyService(api, targets, policy),
+    )
+
+
+def _grant_ports(adapters: Adapters) -> GrantPorts:
+    return GrantPorts(
+        connections=adapters.store.connections,
+        flows=adapters.store.pages,
+        management=adapters.management,
+        oauth=adapters.oauth,
+        cli_login=adapters.cli_login,
+    )
