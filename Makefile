@@ -11,10 +11,17 @@ $(READY): pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+# The pages are tried in a real browser, which Debian packages.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || { echo "installing Debian's chromium"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	  || { echo "make test needs chromium on the PATH: install it, then call again"; exit 1; }
+
 demo: $(READY)
 	@$(BIN)/mcp-convex demo
 
-test: $(READY)
+test: $(READY) browser
 	@$(BIN)/pytest
 
 check: $(READY)
