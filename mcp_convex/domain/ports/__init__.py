@@ -1,0 +1,50 @@
+"""What the services need from the outside. Adapters implement these; tests fake them."""
+
+from mcp_convex.domain.ports.connecting import (
+    CliLogin,
+    ManagementApi,
+    NewDeployment,
+    OAuthApi,
+    PagePerson,
+    Pages,
+    Visit,
+)
+from mcp_convex.domain.ports.connection_store import AuditStore, ConnectionStore, PageStore, ProvisioningStore
+from mcp_convex.domain.ports.deployments import DeploymentApi, EmbeddedDeployments, Reach
+from mcp_convex.domain.ports.gate import Gate, GateSession, PushTerms
+from mcp_convex.domain.ports.progress import NoProgress, OnOutput, OnStage, Progress
+from mcp_convex.domain.ports.sandboxes import Command, ConfinedProcess, Ended, Launch, Launcher, Sandbox
+from mcp_convex.domain.ports.store import LeaseStore, PushStore, TargetStore
+
+__all__ = [
+    "AuditStore",
+    "CliLogin",
+    "Command",
+    "ConfinedProcess",
+    "ConnectionStore",
+    "DeploymentApi",
+    "EmbeddedDeployments",
+    "Ended",
+    "Gate",
+    "GateSession",
+    "Launch",
+    "Launcher",
+    "LeaseStore",
+    "ManagementApi",
+    "NewDeployment",
+    "NoProgress",
+    "OAuthApi",
+    "OnOutput",
+    "OnStage",
+    "PagePerson",
+    "PageStore",
+    "Pages",
+    "Progress",
+    "ProvisioningStore",
+    "PushStore",
+    "PushTerms",
+    "Reach",
+    "Sandbox",
+    "TargetStore",
+    "Visit",
+]

@@ -1,0 +1,56 @@
+"""The gate between the CLI and a deployment."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from mcp_convex.domain.models import ConvexFunction
+from mcp_convex.domain.ports.deployments import Reach
+from mcp_convex.domain.ports.progress import OnStage
+from mcp_convex.domain.pushes import GateVerdict, Purpose
+from mcp_convex.domain.secrets import PlaceholderValue
+
+
+@dataclass(frozen=True, slots=True)
+class PushTerms:
+    """What one run of the CLI may do, fixed before it starts."""
+
+    purpose: Purpose
+    reach: Reach | None
+    """None for a check, which asks no deployment."""
+    deadline_s: float
+    consented: bool = False
+    """Nobody needs to be asked: a person pushes themselves, or the deployment is for trying."""
+    agreed: frozenset[str] = frozenset()
+    """The messages of an earlier `needs_consent` that the person has said yes to; anything else is asked anew."""
+    live_functions: tuple[ConvexFunction, ...] | None = None
+    """What is live now, so that the gate can say what a push adds and removes; None where nobody asked."""
+    root: PurePosixPath | None = None
+    """The project's folder as the CLI sees it, for imports that are named by an absolute path."""
+
+
+class GateSession(ABC):
+    """One opening of the gate: one placeholder, one deployment, one run of the CLI."""
+
+    url: str
+    """Where the gate listens on this machine, such as `http://127.0.0.1:40123`."""
+    placeholder: PlaceholderValue
+
+    @abstractmethod
+    async def settled(self) -> None:
+        """Return when the gate has decided and the CLI has nothing more to add; it may then be ended."""
+
+    @abstractmethod
+    def verdict(self) -> GateVerdict:
+        """Return what the gate has seen so far."""
+
+
+class Gate(ABC):
+    """The broker between the CLI and Convex: the only way to a deployment for what runs in a sandbox."""
+
+    @abstractmethod
+    def open(self, terms: PushTerms, on_stage: OnStage) -> AbstractAsyncContextManager[GateSession]:
+        """Admit one run of the CLI under *terms*; on leaving, its placeholder opens nothing any more."""
