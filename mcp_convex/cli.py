@@ -157,6 +157,14 @@ async def _push(settings: Settings, args: argparse.Namespace) -> int:
     return int(result.failure is not None)
 
 
+async def _set_up_auth(settings: Settings, args: argparse.Namespace) -> int:
+    async with _services(settings) as services:
+        done = await services.auth_keys.set_up(args.site_url, rotate=args.rotate, consented=True)
+    print(f"Set on {done.deployment}: {', '.join(done.set) or 'nothing'}. Kept: {', '.join(done.kept) or 'nothing'}.")  # noqa: T201
+    print(f"Next step: {done.next_step}")  # noqa: T201
+    return 0
+
+
 async def _keys(settings: Settings, _: argparse.Namespace) -> int:
     from mcp_convex.store import rotate_keys  # noqa: PLC0415 - only this command needs it
 
@@ -202,6 +210,11 @@ def _push_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="agree to the removals that a push asked about")
 
 
+def _auth_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--site-url", metavar="URL", help="the frontend's origin, such as http://localhost:5173")
+    parser.add_argument("--rotate", action="store_true", help="replace the keys; signs everybody out")
+
+
 def _keys_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["rotate"], help="make a new key, and encrypt everything with it")
 
@@ -213,6 +226,7 @@ _COMMANDS: tuple[tuple[str, str, Command, Callable[[argparse.ArgumentParser], No
     ("connect", "Make a self-hosted deployment the workspace's target.", _connect, _connect_options),
     ("disconnect", "Forget the workspace's self-hosted deployment and delete its key.", _disconnect, _no_more),
     ("push", "Push the workspace, as the tool does.", _push, _push_options),
+    ("set-up-auth", "Give the deployment the keys that Convex Auth needs.", _set_up_auth, _auth_options),
     ("keys", "Replace the key that encrypts stored credentials.", _keys, _keys_options),
     ("embedded", "Serve the workspace's embedded deployment until interrupted.", _embedded, _no_more),
 )

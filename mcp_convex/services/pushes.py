@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import anyio
@@ -150,7 +150,7 @@ class PushService:
                 live_functions=live_functions,
                 root=self._ports.sandbox.seen_at(),
             )
-            run = await self._run(terms, _Stages(progress or NoProgress()))
+            run = await self._run_again_if_raced(terms, _Stages(progress or NoProgress()))
         result = self._concluded(purpose, reach, run)
         if result.outcome == "pushed":
             result = _with_notes(result, await self._point_app_at(reach.target))
@@ -193,6 +193,20 @@ class PushService:
             NotFound: There is none with that id.
         """
         return await self._ports.pushes.get(self._principal, push_id)
+
+    async def _run_again_if_raced(self, terms: PushTerms, stages: _Stages) -> _Run:
+        first = await self._run(terms, stages)
+        left_s = terms.deadline_s - first.duration_s
+        if not _has_raced(first.verdict) or left_s <= 0:
+            return first
+        # An env var was changed while the push was under way: nothing went live, and the next run sees the change.
+        second = await self._run(replace(terms, deadline_s=left_s), stages)
+        attempts = first.verdict.attempts + second.verdict.attempts
+        return replace(
+            second,
+            verdict=second.verdict.model_copy(update={"attempts": attempts}),
+            duration_s=first.duration_s + second.duration_s,
+        )
 
     async def _run(self, terms: PushTerms, stages: _Stages) -> _Run:
         started = time.monotonic()
@@ -301,6 +315,11 @@ def _unreached(exc: ConvexMcpError, duration_s: float) -> PushResult:
         duration_s=round(duration_s, 3),
         diagnostics=(Diagnostic(code=exc.code, message=exc.message, source="convex"),),
     )
+
+
+def _has_raced(verdict: GateVerdict) -> bool:
+    codes = {diagnostic.code for diagnostic in verdict.diagnostics}
+    return verdict.failure == "conflict" and verdict.reached == "finishing" and "RaceDetected" in codes
 
 
 def _findings(purpose: Purpose, run: _Run) -> tuple[FailureClass | None, tuple[Diagnostic, ...]]:

@@ -91,6 +91,15 @@ async def test_what_passes_by_itself_is_waited_for(linked):
     assert ("pushed", 5) == (pushed["outcome"], pushed["attempts"])
 
 
+async def test_an_env_var_that_is_changed_during_a_push_does_not_fail_it(linked):
+    linked.deployment.script("finish_push", Says(400, "RaceDetected", "Environment variables have changed."))
+
+    pushed = await linked.push()
+
+    assert ("pushed", 2) == (pushed["outcome"], pushed["attempts"])
+    assert 2 == len(linked.deployment.asked("start_push"))
+
+
 LOST = [
     BreaksOff(applies=True),
     HangsUp(applies=True),
