@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections import defaultdict, deque
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -78,7 +78,7 @@ class FakeCloud:
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._standing: dict[str, Fault] = {}
         self._closing = asyncio.Event()
-        self._servers = AsyncExitStack()
+        self._servers: list[AbstractAsyncContextManager[str]] = []
         self._ids = iter(range(100, 1_000_000))
 
     # --- setting the scene -------------------------------------------------------------------------------------------
@@ -106,7 +106,8 @@ class FakeCloud:
         deployment = CloudDeployment(project, {**default, **placed, **typed, **known}, self._opens)
         deployment.seen, deployment._faults, deployment._standing = self.seen, self._faults, self._standing
         deployment._closing = self._closing
-        deployment.url = await self._servers.enter_async_context(served(deployment.app(), lambda: None))
+        self._servers.append(served(deployment.app(), lambda: None))
+        deployment.url = await self._servers[-1].__aenter__()
         self.deployments[deployment.name] = deployment
         return deployment
 
@@ -135,6 +136,13 @@ class FakeCloud:
         self._standing.clear()
         self._faults.clear()
 
+    def forget(self) -> None:
+        """Begin anew, with nobody and nothing: quicker than another server."""
+        for held in (self.teams, self.projects, self.deployments, self.grants, self.seen, self.consent.codes):
+            held.clear()
+        self.page_size, self.projects_remaining = 100, None
+        self.mend()
+
     def asked(self, step: str) -> list[Seen]:
         return [seen for seen in self.seen if seen.step == step]
 
@@ -157,7 +165,7 @@ class FakeCloud:
 
     async def close(self) -> None:
         self.stop_waiting()
-        await self._servers.aclose()
+        await asyncio.gather(*(server.__aexit__(None, None, None) for server in self._servers))
 
     def stop_waiting(self) -> None:
         self._closing.set()
