@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -55,8 +56,10 @@ def consent(page: PendingPage, offer: Offer, *, token: str, convex: str) -> str:
         "The access is kept encrypted by mcp-convex on this machine. The assistant uses it through mcp-convex and never"
         " sees it. To end it, ask the assistant to disconnect.",
     )
-    ways = (_WAYS[way](token) for way in offer.ways)
-    return document("Connect your Convex account?", facts, promise, *ways, _refusal(token))
+    ways = [_WAYS[way](token) for way in offer.ways]
+    if "oauth" not in offer.ways:  # whose form has the button beside the other
+        ways.append(_form(token, _buttons(_REFUSE)))
+    return document("Connect your Convex account?", facts, promise, *ways, _not_you())
 
 
 def secret(page: PendingPage, *, token: str) -> str:
@@ -102,7 +105,7 @@ def outcome(connection: Connection) -> str:
 
 def _oauth(token: str) -> Html:
     choose = element("p", "On the next page Convex asks you to choose and to confirm.", class_="soft")
-    return _form(token, choose, _buttons(_button("Continue to Convex", "oauth")))
+    return _form(token, choose, _buttons(_button("Continue to Convex", "oauth"), _REFUSE))
 
 
 def _cli_login(token: str) -> Html:
@@ -133,12 +136,13 @@ def _deploy_key(token: str) -> Html:
     )
 
 
-_WAYS = {"oauth": _oauth, "cli_login": _cli_login, "team_token": _team_token, "deploy_key": _deploy_key}
-
-
-def _refusal(token: str) -> Html:
-    refuse = element("button", "Do not connect", type="submit", name="way", value="refuse", class_="quiet")
-    return joined(element("div", _form(token, _buttons(refuse)), class_="or"), _not_you())
+_REFUSE = element("button", "Do not connect", type="submit", name="way", value="refuse", class_="quiet")
+_WAYS: Mapping[Way, Callable[[str], Html]] = {
+    "oauth": _oauth,
+    "cli_login": _cli_login,
+    "team_token": _team_token,
+    "deploy_key": _deploy_key,
+}
 
 
 def _not_you() -> Html:

@@ -29,7 +29,7 @@ from mcp_convex.domain.secrets import AdminKeyValue
 
 ADMIN_KEY = "dev:canary-otter-123|eyJ2MiI6IkNBTkFSWS1rZXktMDEyMzQ1Njc4OSJ9"
 
-KEYED_BY_HEADER = {"query", "function"}
+KEYED_BY_HEADER = {"query", "function", "update_environment_variables"}
 """Steps that are authenticated by their header alone; the others go by `adminKey` in the body."""
 
 _EXPORTS = re.compile(r"export \{(.*?)\};", re.DOTALL)
@@ -224,6 +224,14 @@ class FakeDeployment:
 
     def _get_canonical_urls(self, body: Any) -> Response:
         return JSONResponse({"convexCloudUrl": "https://double.test", "convexSiteUrl": "https://site.double.test"})
+
+    def _list_environment_variables(self, body: Any) -> Response:
+        return JSONResponse({"environmentVariables": self.env_vars})
+
+    def _update_environment_variables(self, body: Any) -> Response:
+        changes = {change["name"]: change["value"] for change in body["changes"]}
+        self.env_vars = {name: value for name, value in (self.env_vars | changes).items() if value is not None}
+        return Response()
 
     def _get_config_hashes(self, body: Any) -> Response:
         hashes = [{"path": path, "hash": sha, "environment": "isolate"} for path, sha in self.live.items()]

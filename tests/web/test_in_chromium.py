@@ -175,7 +175,7 @@ async def test_a_secret_that_a_person_types_reaches_the_deployment_and_nobody_el
     await tab.fill("Value", "sk_c4n4ry")
     await tab.click("Save")
 
-    assert "Done" == await tab.title()
+    assert "Done" == await tab.title(), await tab.text()
     assert "sk_c4n4ry" == deployment.env_vars["STRIPE_KEY"]
     assert not [url for url in await tab.history() if "c4n4ry" in url]
     assert "c4n4ry" not in await tab.evaluate("document.documentElement.outerHTML")
