@@ -108,7 +108,8 @@ class Site:
     async def _once_more(self, page: PendingPage, exc: ConvexMcpError) -> Response:
         logger.info("page %s: %s", page.purpose, exc.code)
         link = await self._desk.pages.open(page.purpose, page.subject)
-        return HTMLResponse(views.message("That did not work", in_words(exc), link=("Try again", link), bad=True), 422)
+        said = exc.message if page.purpose == "env_var" else in_words(exc)
+        return HTMLResponse(views.message("That did not work", said, link=("Try again", link), bad=True), 422)
 
     async def _callback(self, request: Request, visitor: PrincipalId) -> Response:
         query = request.query_params
