@@ -17,13 +17,14 @@ from mcp_convex.convex_api.deployment import HttpDeploymentApi
 from mcp_convex.convex_api.management import HttpManagementApi
 from mcp_convex.convex_api.retry import Retry
 from mcp_convex.domain.connections import Connection, ConnectionId, Project, ProjectId, Team, TeamId
+from mcp_convex.domain.errors import PushUnderWay
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import Progress
 from mcp_convex.domain.secrets import AccessTokenValue
 from mcp_convex.sandboxes import LocalSandbox
 from mcp_convex.services.projects import ProjectService
-from mcp_convex.services.provisioning import ProvisioningBounds, ProvisioningPorts
+from mcp_convex.services.provisioning import LinkedProject, ProvisioningBounds, ProvisioningPorts
 from mcp_convex.services.targets import TargetPorts, TargetService
 from mcp_convex.store import open_data_dir
 from mcp_convex.store.store import Store
@@ -122,9 +123,18 @@ async def place(  # noqa: PLR0913 - three of them by name only
         await sandbox.close()
 
 
+async def make_when_free(here: Place, name: str) -> LinkedProject:
+    """Make a project, once the lease of whoever was killed at it has expired."""
+    while True:
+        try:
+            return await here.projects.create_project(name)
+        except PushUnderWay:
+            await anyio.lowlevel.checkpoint()
+
+
 async def _make(data_dir: str, root: str, host: str, name: str) -> None:
     async with open_data_dir(Path(data_dir)) as store, place(store, Path(root), host) as here:
-        await here.projects.create_project(name)
+        await make_when_free(here, name)
 
 
 if __name__ == "__main__":
