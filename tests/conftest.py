@@ -21,3 +21,8 @@ async def world(request, tmp_path_factory, anyio_backend) -> AsyncIterator[World
     settings = make_settings(tmp_path_factory.mktemp(request.param))
     async with Client(World.server(settings), mode=request.param) as client:
         yield World(client=client, settings=settings, era=request.param)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what looks at all that the suite has sent when the suite has sent it."""
+    items.sort(key=lambda item: item.path.name == "test_wire_shapes.py")

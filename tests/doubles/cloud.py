@@ -191,7 +191,8 @@ class FakeCloud:
         except Refused as refused:
             return refused.answer()
         right = answer if isinstance(answer, Response) else JSONResponse(answer)
-        record("management", step, body, right, _typed_query(request))
+        if self.projects_remaining is None:  # v1 does not tell, and it is v1's shapes that are recorded
+            record("management", step, body, right, _typed_query(request))
         return right
 
     # --- the management API ------------------------------------------------------------------------------------------
@@ -391,9 +392,10 @@ async def approve(authorize_url: str, choice: str, *, action: str = "authorize")
     return answer.headers.get("location")
 
 
+_NO_TEXT = {"limit", "includeLocal", "isDefault", "defaultDev", "defaultProd"}
+
+
 def _typed_query(request: Request) -> Json | None:
     """Return the query as the generated types have it: numbers and truth values are no text."""
     query = dict(request.query_params)
-    return {
-        name: json.loads(value) if name in {"limit", "includeLocal"} else value for name, value in query.items()
-    } or None
+    return {name: json.loads(value) if name in _NO_TEXT else value for name, value in query.items()} or None
