@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
-from mcp_convex.domain.secrets import REDACTED, AdminKeyValue
+from mcp_convex.domain.secrets import REDACTED, AdminKeyValue, forms
 
 _LONG_ENOUGH = 12
 """Characters. A word or number of fewer is no secret, and stands in too many harmless places."""
@@ -33,8 +31,7 @@ class Masks:
         self._salt = secrets.token_hex(4)
         self._replacements: dict[bytes, bytes] = {}
         for text in filter(None, (whole, tail)):
-            for form in (*_forms(text), quote(text, safe="").encode(), base64.b64encode(text.encode())):
-                self._replacements[form] = REDACTED.encode()
+            self._replacements.update(dict.fromkeys(_forms(text), REDACTED.encode()))
 
     def learn(self, env_vars: Mapping[str, str], *, sent: bytes) -> dict[str, str]:
         """
@@ -45,9 +42,9 @@ class Masks:
         """
         masks = {name: f"masked-{self._salt}-{at}" for at, name in enumerate(env_vars)}
         for name, value in env_vars.items():
-            forms = _forms(value)
-            if _is_telling(value) and not any(form in sent for form in forms):
-                self._replacements.update(dict.fromkeys(forms, masks[name].encode()))
+            told = _forms(value)
+            if _is_telling(value) and not any(form in sent for form in told):
+                self._replacements.update(dict.fromkeys(told, masks[name].encode()))
         by_length = sorted(self._replacements.items(), key=lambda item: len(item[0]), reverse=True)
         self._replacements = dict(by_length)
         return masks
@@ -68,7 +65,7 @@ def spliced(members: Mapping[str, Any], name: str, value: bytes) -> bytes:
 
 
 def _forms(text: str) -> set[bytes]:
-    return {text.encode(), json.dumps(text)[1:-1].encode(), json.dumps(text, ensure_ascii=False)[1:-1].encode()}
+    return {form.encode() for form in forms(text)}
 
 
 def _is_telling(value: str) -> bool:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -47,6 +48,7 @@ from mcp_convex.domain.models import (
     Table,
 )
 from mcp_convex.domain.ports import DeploymentApi, Reach
+from mcp_convex.domain.secrets import AdminKeyValue, Redactor
 
 T = TypeVar("T")
 
@@ -159,7 +161,9 @@ class HttpDeploymentApi(DeploymentApi):
             raise _env_var_refusal(parse_json(WireRefusal, answer.body))
 
     async def _send(self, reach: Reach, call: Call) -> Answer:
-        return await self._http.send(reach.target.url, reach.credential, call)
+        answer = await self._http.send(reach.target.url, reach.credential, call)
+        # What the app prints or stores is its own affair, but for the key that this server has sent it.
+        return Answer(answer.status, _masking(reach.credential).mask(answer.body))
 
     async def _ask(self, reach: Reach, query: str, args: Mapping[str, Any], shape: type[T]) -> T:
         """Return what one of the queries built into every deployment answers."""
@@ -244,6 +248,12 @@ def _threw(what: str, text: str, log_lines: tuple[str, ...]) -> FunctionThrew:
         f"{what} threw:\n{said}",
         next_step="Correct the arguments (`list_functions` shows them), or the code and push it; then run it again.",
     )
+
+
+@lru_cache(maxsize=16)
+def _masking(credential: AdminKeyValue) -> Redactor:
+    key = credential.get_secret_value()
+    return Redactor((key, key.rpartition("|")[2]))
 
 
 def _opened(value: str | SecretStr | None) -> str | None:

@@ -47,9 +47,9 @@ class Redactor:
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         self._known = frozenset(value for value in known if len(value) >= _SHORTEST_SECRET)
-        forms = sorted({form for value in self._known for form in _forms(value)}, key=len, reverse=True)
-        self._exact = re.compile("|".join(map(re.escape, forms))) if forms else None
-        self.longest = max(map(len, forms), default=0)
+        known = sorted({form for value in self._known for form in forms(value)}, key=len, reverse=True)
+        self._exact = re.compile("|".join(map(re.escape, known))) if known else None
+        self.longest = max(map(len, known), default=0)
 
     def knowing(self, *values: str) -> Redactor:
         """Return a redactor that also masks *values*."""
@@ -63,14 +63,20 @@ class Redactor:
             text = shape.sub(REDACTED, text)
         return text
 
+    def mask(self, body: bytes) -> bytes:
+        """Return *body* with the known secrets masked, and nothing else: it is data that only happens to hold them."""
+        return re.sub(self._exact.pattern.encode(), REDACTED.encode(), body) if self._exact else body
+
 
 redact = Redactor()
 """Masks what is shaped like a secret, for places that know none by value."""
 
 
-def _forms(value: str) -> Iterator[str]:
+def forms(value: str) -> Iterator[str]:
+    """Yield *value* in each form that a program may print it in; some may be alike."""
     yield value
     yield json.dumps(value)[1:-1]
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
     yield quote(value, safe="")
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(value.encode()).decode().rstrip("=")
