@@ -89,12 +89,13 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 async def _stdio(settings: Settings, _: argparse.Namespace) -> int:
-    from mcp_convex.server import build_server  # noqa: PLC0415 - the SDK is slow to import; other commands do without
+    from mcp_convex.boundary import serve_stdio  # noqa: PLC0415 - the SDK is slow to import; other commands do without
+    from mcp_convex.server import build_server  # noqa: PLC0415 - as above
 
     server = build_server(settings)
     gc.freeze()
     gc.enable()
-    await server.run_stdio_async()
+    await serve_stdio(server)
     return 0
 
 

@@ -4,6 +4,7 @@ from mcp_convex.boundary.asking import InputRequiredResult, ask, client_name
 from mcp_convex.boundary.progress import ContextProgress
 from mcp_convex.boundary.server import ConvexServer, Surface
 from mcp_convex.boundary.spec import Ctx, Effect, ResourceSpec, ToolSpec, resource, services, tool
+from mcp_convex.boundary.stdio import serve_stdio
 
 __all__ = [
     "ContextProgress",
@@ -17,6 +18,7 @@ __all__ = [
     "ask",
     "client_name",
     "resource",
+    "serve_stdio",
     "services",
     "tool",
 ]

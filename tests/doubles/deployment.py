@@ -171,6 +171,7 @@ class FakeDeployment:
         self._pending: dict[str, str] = {}
         self._analyses: dict[str, Any] = {}
         """By module, of whatever was ever pushed."""
+        self._arrivals: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._closing = asyncio.Event()
 
     @property
@@ -190,10 +191,15 @@ class FakeDeployment:
         """Answer as it should from now on, and forget who asked."""
         self._faults.clear()
         self._standing.clear()
+        self._arrivals.clear()
         self.seen.clear()
 
     def asked(self, step: str) -> list[Seen]:
         return [seen for seen in self.seen if seen.step == step]
+
+    async def until_asked(self, step: str) -> None:
+        """Return once *step* was asked for."""
+        await self._arrivals[step].wait()
 
     def app(self) -> ASGIApp:
         v1 = [Route("/api/v1/{step}", self._serve, methods=["GET", "POST"])]
@@ -209,6 +215,7 @@ class FakeDeployment:
         step = request.path_params["step"]
         seen = Seen(step, dict(request.headers), plain, json.loads(plain) if plain else None)
         self.seen.append(seen)
+        self._arrivals[step].set()
         fault = self._faults[step].popleft() if self._faults[step] else self._standing.get(step)
         right = self._right_answer(seen) if fault is None or fault.applies else JSONResponse({})
         return await fault.answer(right, self._closing) if fault else right

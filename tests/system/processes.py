@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import anyio
+
 
 def running(folder: Path) -> dict[int, str]:
     """Return the processes, but for this one, that name *folder*: on their command line, or as their place."""
@@ -18,3 +20,10 @@ def running(folder: Path) -> dict[int, str]:
         if int(process.name) != os.getpid() and (str(folder).encode() in told or place.startswith(str(folder))):
             found[int(process.name)] = told.split(b"\0", 1)[0].decode(errors="replace")
     return found
+
+
+async def until_gone(folder: Path) -> None:
+    """Return once nothing runs that belongs to *folder*."""
+    with anyio.fail_after(10):
+        while running(folder):  # noqa: ASYNC110 - other processes send no events
+            await anyio.sleep(0.02)
