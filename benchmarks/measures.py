@@ -12,12 +12,17 @@ from itertools import count
 from pathlib import Path
 
 import psutil
+from pydantic import SecretBytes
 
 from benchmarks.projects import Bench
+from mcp_convex.convex_api.deployment import HttpDeploymentApi
+from mcp_convex.store import KeyRing
+from mcp_convex.store.encryption import Cipher
 
 Measure = Callable[[], Awaitable[float]]
 
 _FILES = 100
+_CREDENTIALS = 1000
 _INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -135,6 +140,35 @@ def files_written(bench: Bench) -> tuple[Measure, Measure]:
 
 def _texts(number: int) -> dict[str, str]:
     return {f"part{index}.ts": f"export const value = {number};\n" * 40 for index in range(_FILES)}
+
+
+def env_vars_listed(bench: Bench) -> tuple[Measure, Measure]:
+    """Return listing the env vars through the tool, and the API's own answer."""
+    api = HttpDeploymentApi()
+
+    async def through_the_tool() -> float:
+        started = time.monotonic()
+        result = await bench.client.call_tool("list_env_vars", {})
+        assert not result.is_error, result.content
+        return time.monotonic() - started
+
+    async def by_the_api() -> float:
+        started = time.monotonic()
+        await api.list_env_vars(bench.reach)
+        return time.monotonic() - started
+
+    return through_the_tool, by_the_api
+
+
+async def decryption() -> float:
+    """Return the time to decrypt a credential, of a thousand."""
+    cipher = Cipher(KeyRing((SecretBytes(os.urandom(32)),)))
+    place = ("targets", "credential", "local", "chat")
+    sealed = [cipher.seal(f"dev:otter-{number}|{'0' * 400}", place) for number in range(_CREDENTIALS)]
+    started = time.monotonic()
+    for each in sealed:
+        assert cipher.open(each, place).startswith("dev:")
+    return (time.monotonic() - started) / _CREDENTIALS
 
 
 async def memory(bench: Bench) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measures import files_written, memory, pushes, starts
+from benchmarks.measures import decryption, env_vars_listed, files_written, memory, pushes, starts
 from benchmarks.projects import Bench, opened
 from mcp_convex import logs
 
@@ -59,6 +59,8 @@ async def figures(bench: Bench) -> list[Figure]:
     ours, bare, plain = await side_by_side(*pushes(bench), rounds=9)
     start, their_start = await side_by_side(*starts(bench), rounds=15)
     written, written_plainly = await side_by_side(*files_written(bench), rounds=9)
+    listed, listed_by_api = await side_by_side(*env_vars_listed(bench), rounds=99)
+    (decrypted,) = await side_by_side(decryption, rounds=9)
     early, late = await memory(bench)
     return [
         Figure("push : npx convex dev --once, TypeScript 5.9", ours, plain, ours / plain, 0.48, "ratio"),
@@ -72,6 +74,15 @@ async def figures(bench: Bench) -> list[Figure]:
             0.05,
             "s more",
         ),
+        Figure(
+            "list_env_vars : the API's own time",
+            listed,
+            listed_by_api,
+            1000 * (listed - listed_by_api),
+            5,
+            "ms more",
+        ),
+        Figure("decrypting a credential", decrypted, 0, 1000 * decrypted, 1, "ms"),
         Figure("memory after 50 pushes : after 5", late, early, late / early, 1.10, "ratio"),
     ]
 

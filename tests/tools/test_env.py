@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
 import pytest
 from mcp import Client
 from mcp.types import ElicitResult
@@ -230,6 +232,19 @@ async def test_keys_are_replaced_only_if_the_person_says_yes(tmp_path, era, answ
     assert ["Replace the app's sign-in keys? Everybody who is signed in will be signed out."] == asked
     assert (before != after, bool(code)) == (code is None, result.is_error)
     assert not code or code == result.structured_content["error"]["code"]
+
+
+async def test_the_person_replaces_the_keys_by_the_command_line(tmp_path):
+    settings = make_settings(tmp_path)
+    places = ["--workspace", str(settings.workspace), "--data-dir", str(settings.data_dir)]
+    command = [sys.executable, "-m", "mcp_convex", "set-up-auth", "--rotate", "--site-url", "https://app.example"]
+
+    first = (await anyio.run_process([*command, *places])).stdout.decode()
+    second = (await anyio.run_process([*command, *places])).stdout.decode()
+
+    assert "JWKS, JWT_PRIVATE_KEY, SITE_URL. Kept: nothing." in first
+    assert "JWKS, JWT_PRIVATE_KEY. Kept: SITE_URL." in second
+    assert "BEGIN" not in first + second
 
 
 async def test_a_read_only_server_changes_no_env_var(tmp_path):
