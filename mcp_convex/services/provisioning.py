@@ -13,7 +13,7 @@ import anyio
 from pydantic import Field
 
 from mcp_convex.domain.connections import Deployment, Project, ProvisioningRun, ProvisioningStep
-from mcp_convex.domain.errors import ConvexUnreachable, InvalidArguments, PushUnderWay, StoreCorrupt
+from mcp_convex.domain.errors import ConvexUnreachable, InvalidArguments, NotFound, PushUnderWay, StoreCorrupt
 from mcp_convex.domain.models import Model, PrincipalId, Target, WorkspaceId
 from mcp_convex.domain.ports import (
     ConnectionStore,
@@ -82,7 +82,8 @@ class _Making:
     opened: OpenTeam
     progress: Progress
     resumed: bool
-    """The step at hand was begun before, and may have been done: what it makes is looked for first."""
+    """An earlier call may have done what this one is about to: what a step makes is looked for first."""
+    gone_back: bool = False
     found: bool = False
     notes: tuple[str, ...] = ()
 
@@ -167,18 +168,29 @@ class Provisioning:
     async def _finish(self, making: _Making) -> LinkedProject:
         while (step := making.run.step) != "connected":
             await making.progress.report(_ORDER.index(step), len(_ORDER) - 1, _SAID[step])
-            match step:
-                case "selecting_team":
-                    await self._select_team(making)
-                case "creating_project":
-                    await self._create_project(making)
-                case "creating_deployment":
-                    await self._create_deployment(making)
-                case "initialising_env":
-                    await self._initialise_env(making)
-            making.resumed = False
+            try:
+                await self._take(step, making)
+            except NotFound:
+                # What an earlier call made was deleted at Convex since then.
+                if not making.resumed or making.gone_back or step == "selecting_team":
+                    raise
+                making.gone_back = True
+                await self._record(making, "creating_project", project=None, deployment=None)
         await making.progress.report(len(_ORDER) - 1, len(_ORDER) - 1, _SAID["connected"])
         return await self._linked(making)
+
+    async def _take(self, step: ProvisioningStep, making: _Making) -> None:
+        match step:
+            case "selecting_team":
+                await self._select_team(making)
+            case "creating_project":
+                await self._create_project(making)
+            case "creating_deployment":
+                await self._create_deployment(making)
+            case "initialising_env":
+                await self._initialise_env(making)
+            case "connected":
+                pass
 
     async def _select_team(self, making: _Making) -> None:
         project = await self._find_project(making)
@@ -246,7 +258,7 @@ class Provisioning:
             notes=making.notes,
         )
 
-    async def _record(self, making: _Making, step: ProvisioningStep, **known: Project | Deployment) -> None:
+    async def _record(self, making: _Making, step: ProvisioningStep, **known: Project | Deployment | None) -> None:
         update = {"step": step, "updated_at": datetime.now(UTC), **known}
         making.run = making.run.model_copy(update=update)
         await self._ports.runs.put(self._principal, making.run)

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from mcp_convex.domain import errors
+from mcp_convex.domain.connections import ConnectionId
 from mcp_convex.domain.policy import Policy
 from mcp_convex.store import open_data_dir
 from tests.doubles.cloud import fake_cloud
@@ -195,6 +196,35 @@ async def test_a_quota_that_was_raised_lets_the_same_call_go_on(connected, cloud
 
     assert 1 == len(cloud.projects)
     assert made.target.name in cloud.deployments
+
+
+@pytest.mark.parametrize("step", ["create_deployment", "create_deploy_key"])
+async def test_what_was_made_and_deleted_before_the_call_went_on_is_made_anew(step, connected, cloud):
+    cloud.always(step, Says(403))
+    with pytest.raises(errors.ActionNotAllowed):
+        await connected.projects.create_project("Pet shop")
+    cloud.mend()
+    cloud.projects.clear()
+    cloud.deployments.clear()
+
+    await connected.projects.create_project("Pet shop")
+
+    await _is_whole(connected, cloud)
+
+
+async def test_a_run_goes_on_through_whatever_connection_opens_its_team(connected, cloud):
+    cloud.always("create_deployment", Says(401))
+    with pytest.raises(errors.CredentialRejected):
+        await connected.projects.create_project("Pet shop")
+    cloud.mend()
+    await connected.store.connections.delete(connected.principal, ConnectionId(f"c{cloud.grants[0].id}"))
+    with pytest.raises(errors.NotConnected):
+        await connected.projects.create_project("Pet shop")
+
+    await connected.connect(cloud, cloud.teams[0])
+    await connected.projects.create_project("Pet shop")
+
+    await _is_whole(connected, cloud)
 
 
 async def test_a_workspace_that_cannot_be_written_is_linked_once_it_can(connected, cloud):
