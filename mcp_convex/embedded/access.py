@@ -86,7 +86,7 @@ class Access:
             Refusal: It is not the key.
         """
         self._key.check(key)
-        return Caller(admin=True, identity=acting_as)
+        return Caller(admin=True, identity=None if acting_as is None else _named(acting_as))
 
     async def person(self, token: str) -> Caller:
         """
@@ -108,6 +108,11 @@ def _split(credential: str) -> tuple[str, str]:
     name, bar, rest = credential.partition("|")
     secret, _, acting_as = rest.partition(":")
     return f"{name}{bar}{secret}", acting_as
+
+
+def _named(identity: Identity) -> Identity:
+    """Return *identity* with the name that apps know people by, as Convex makes it."""
+    return {"tokenIdentifier": f"{identity.get('issuer')}|{identity.get('subject')}", **identity}
 
 
 def _decoded(acting_as: str) -> dict[str, Any]:

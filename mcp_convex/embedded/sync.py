@@ -87,8 +87,8 @@ class Session:
         self._caller: Caller = NOBODY
         self._subscriptions: dict[int, Subscription] = {}
         self._removed: list[int] = []
-        self._awaited_ts = 0
-        """A mutation's client waits to be told of this commit."""
+        self._awaits = False
+        """A mutation's client waits to be told of a time that is not before it."""
         self._wake = anyio.Event()
         self._mutations, self._next_mutation = anyio.create_memory_object_stream[Asked](_QUEUED_MUTATIONS)
 
@@ -163,8 +163,8 @@ class Session:
                 continue
             ts = int(outcome["ts"])
             await self._send({**response, "ts": encoded_ts(ts)})
-            # The client holds the result back until it has been told of a time not before the mutation's.
-            self._awaited_ts = max(self._awaited_ts, ts)
+            # The client holds the result back until it is told of such a time, even where nothing was written yet.
+            self._awaits = True
             self._deployment.commits.commit(ts, [])
 
     async def _act(self, asked: Asked) -> None:
@@ -192,7 +192,7 @@ class Session:
         ts = max(self._told.ts, self._deployment.commits.ts)
         end, caller = replace(self._wanted, ts=ts), self._caller
         removed, self._removed = self._removed, []
-        awaited, self._awaited_ts = self._awaited_ts, 0
+        awaited, self._awaits = self._awaits, False
         stale = [followed for followed in self._subscriptions.values() if self._is_stale(followed, end)]
         changed: list[Message] = [{"type": "QueryRemoved", "queryId": query_id} for query_id in removed]
         async with anyio.create_task_group() as tasks:

@@ -88,7 +88,7 @@ class SystemQueries:
     async def _schemas(self, _: Args, component: str) -> dict[str, Any]:
         live = self._deployment.live
         schema = live.schemas.get(component) if live else None
-        return {"active": json.dumps(schema)} if schema else {}
+        return {"active": json.dumps(_as_stored(schema))} if schema else {}
 
     async def _components(self, _: Args, __: str) -> list[dict[str, Any]]:
         live = self._deployment.live
@@ -114,6 +114,19 @@ class SystemQueries:
             ),
             *(_http_action(route) for route in routes),
         ]
+
+
+def _as_stored(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return *schema* with the field that ends each index, as Convex writes it out."""
+
+    def ended(index: dict[str, Any]) -> dict[str, Any]:
+        return {**index, "fields": [*index["fields"], "_creationTime"]}
+
+    def table(declared: dict[str, Any]) -> dict[str, Any]:
+        kinds = ("indexes", "stagedDbIndexes")
+        return {**declared, **{kind: [ended(index) for index in items(declared.get(kind))] for kind in kinds}}
+
+    return {**schema, "tables": [table(declared) for declared in schema["tables"]]}
 
 
 def _page_size(wanted: Any) -> int:

@@ -23,11 +23,18 @@ from mcp_convex.sandboxes.install import Installer
 from mcp_convex.sandboxes.node import find_node
 from mcp_convex.sandboxes.packages import Packages
 from mcp_convex.sandboxes.project import Template
-from mcp_convex.sandboxes.sources import Identity, Sources, find_sources, real_path
+from mcp_convex.sandboxes.sources import Identity, Sources, find_sources, functions_folder, real_path
 from mcp_convex.sandboxes.stage import TEMPORARY, Stage
 
 _KEPT_OUTPUT = 256 * 1024
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_COMPILERS = (
+    "typescript/bin/tsc",
+    "@typescript/native/bin/tsc",
+    "@typescript/native-preview/bin/tsgo",
+    "@typescript/native-preview/bin/tsgo.js",
+)
+"""Where convex 1.40 to 1.48 look, in the `node_modules` of the project's own folder and in no other."""
 _FORWARDER = Path(__file__).with_name("forward.cjs")
 _FORWARDER_PORT = 3210
 """Inside a network of the command's own, where every port is free."""
@@ -94,6 +101,11 @@ class LocalSandbox(Sandbox):
         bundle = found.with_name("dist") / "cli.bundle.cjs"
         script = bundle if bundle.exists() else found.with_name("bin") / "main.js"
         return (str(find_node().program), str(script))
+
+    def checks_types(self) -> bool:
+        compilers = (self._root / "node_modules" / path for path in _COMPILERS)
+        tsconfig = self._root / functions_folder(self._root) / "tsconfig.json"
+        return tsconfig.is_file() and any(compiler.is_file() for compiler in compilers)
 
     def gate_url(self, url: str) -> str:
         if self._launcher.mode != "strict":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mcp_convex.sandboxes.sources import functions_folder
 
 _PACKAGE_FILES = ("package.json", "package-lock.json", "convex.json")
 _TSCONFIG = "convex/tsconfig.json"
+_PATHS = re.compile(r'"(?:paths|baseUrl)"\s*:')
 _NODE_TYPES = '"types": ["node"]'
 
 
@@ -38,10 +40,12 @@ class Template:
                 next_step='Write `"convex": "^1.48.0"` into its dependencies, then call again.',
             )
         place = root / functions_folder(root) / "tsconfig.json"
+        if place.exists() or _resolves_paths(root):
+            return {}
         tsconfig = self._read(_TSCONFIG).decode()
         if not package_json.asks_for("@types/node"):
             tsconfig = tsconfig.replace(_NODE_TYPES, '"types": []')
-        return {} if place.exists() else {place: tsconfig.encode()}
+        return {place: tsconfig.encode()}
 
     def examples(self, root: Path) -> Mapping[FilePath, bytes]:
         """Return the example functions that *root* does not have yet."""
@@ -56,6 +60,12 @@ class Template:
 
     def _read(self, name: str) -> bytes:
         return (self._folder / name).read_bytes()
+
+
+def _resolves_paths(root: Path) -> bool:
+    """Say whether a tsconfig.json of *root* resolves imports; one closer to the functions would hide it."""
+    tsconfig = root / "tsconfig.json"
+    return tsconfig.exists() and bool(_PATHS.search(tsconfig.read_text(encoding="utf-8", errors="replace")))
 
 
 def _lines(present: str, added: list[str]) -> Iterator[str]:

@@ -59,6 +59,7 @@ _LIVE_FUNCTIONS_S = 5.0
 """Seconds that a push waits to learn what is live, which it can do without."""
 
 _RAW_TAIL = 4_000
+_UNCHECKED = "The types were not checked: the functions have no tsconfig.json, or node_modules no TypeScript compiler."
 _CONVEX_JSON = FilePath("convex.json")
 
 
@@ -229,7 +230,9 @@ class PushService:
         return FilePath(f"{paths.functions_folder(settings)}/_generated")
 
     def _command(self, session: GateSession, terms: PushTerms, generated: FilePath) -> Command:
-        flags = ("--typecheck", "enable", "--tail-logs", "disable")
+        # A project without a compiler, as one in JavaScript, is pushed unchecked as Convex itself would, and told so.
+        typecheck = "enable" if terms.purpose == "check" else "try"
+        flags = ("--typecheck", typecheck, "--tail-logs", "disable")
         key = session.placeholder.get_secret_value()
         at = ("--url", self._ports.sandbox.gate_url(session.url), "--admin-key", key)
         return Command(
@@ -255,6 +258,7 @@ class PushService:
             diagnostics=diagnostics,
             changes=run.verdict.changes,
             isolation=self._ports.sandbox.describe(),
+            notes=() if failure or self._ports.sandbox.checks_types() else (_UNCHECKED,),
             raw_tail=_raw_tail(failure, run.ended),
         )
 

@@ -110,6 +110,14 @@ async def test_an_existing_project_keeps_its_files_and_only_gets_what_a_type_che
     assert '{"dependencies": {"convex": "^1.40.0"}}' == (root / "package.json").read_text()
 
 
+async def test_a_project_whose_own_tsconfig_resolves_imports_gets_none_that_would_hide_it(root, open_sandbox) -> None:
+    (root / "package.json").write_text('{"dependencies": {"convex": "^1.40.0"}}')
+    (root / "tsconfig.json").write_text('{"compilerOptions": {"paths": {"@/*": ["./src/*"]}}}')
+    install_by_hand(root, "1.40.3")
+    await open_sandbox(root, npm_env=NOWHERE).ensure(no_progress)
+    assert {"package.json", "tsconfig.json"} == files(root)
+
+
 async def test_packages_that_the_person_installed_are_used_as_they_are(root, open_sandbox) -> None:
     packages = installed_packages()
     for name in PACKAGE_FILES:

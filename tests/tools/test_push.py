@@ -81,6 +81,26 @@ async def test_a_schema_that_the_documents_do_not_fit_is_refused_with_the_docume
     await world.hold({})
 
 
+async def test_a_project_whose_own_tsconfig_resolves_imports_is_pushed_and_told_that_no_types_were_checked(world):
+    own = '{"compilerOptions": {"paths": {"@/*": ["./*"]}}}'
+    closer = (world.workspace / "convex/tsconfig.json").read_text()
+    await world.hold({"convex/aliased.ts": NOTES.replace("./_generated", "@/convex/_generated")})
+    await world.content(
+        "write_files",
+        changes=[{"path": "tsconfig.json", "content": own}, {"path": "convex/tsconfig.json", "delete": True}],
+    )
+    pushed = await world.content("push")
+    checked = (await world.call("check_files")).structured_content
+    await world.content(
+        "write_files",
+        changes=[{"path": "tsconfig.json", "delete": True}, {"path": "convex/tsconfig.json", "content": closer}],
+    )
+
+    assert "pushed" == pushed["outcome"], pushed
+    assert "types were not checked" in pushed["notes"][0]
+    assert ["tsconfig_missing"] == [found["code"] for found in checked["diagnostics"]]
+
+
 async def test_a_preview_says_what_would_change_and_changes_nothing(world):
     await world.hold({})
     assert "pushed" == (await world.content("push"))["outcome"]

@@ -138,6 +138,10 @@ class Sandbox(ABC):
         """
 
     @abstractmethod
+    def checks_types(self) -> bool:
+        """Say whether the CLI finds a compiler here, and a tsconfig.json for the functions."""
+
+    @abstractmethod
     def seen_at(self) -> PurePosixPath:
         """Return the workspace's folder as a command in the sandbox sees it."""
 

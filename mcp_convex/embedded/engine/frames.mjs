@@ -38,6 +38,7 @@ export class Frame {
     /** What the frame's next syscall waits for: its nested calls run one at a time. */
     this.tail = Promise.resolve();
     this.ended = false;
+    this.hasPaginated = false;
   }
 
   get transactional() {

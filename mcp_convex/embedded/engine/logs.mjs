@@ -74,7 +74,11 @@ export function completion(frame, { startedMs, durationMs, error = null, value }
     error,
     requestId: frame.call.requestId,
     executionId: frame.call.executionId,
-    usageStats: { ...NO_USAGE, ...frame.transaction?.usage },
+    usageStats: {
+      ...NO_USAGE,
+      databaseReadDocuments: frame.transaction?.used.documentsRead ?? 0,
+      databaseWriteDocuments: frame.transaction?.used.documentsWritten ?? 0,
+    },
     returnBytes: error === null && typeof value === "string" ? value.length : null,
     occInfo: null,
     willRetry: false,

@@ -7,6 +7,9 @@ import { compare, compareLists, decode, encode } from "./values.mjs";
 
 const BUILT_IN = { by_creation_time: [], by_id: ["_id"] };
 const END = "end";
+const MAX_PAGE = 32_000;
+/** Documents, beyond which Convex recommends to split a page. */
+const LONG_PAGE = 6144;
 
 /** Hide what only the engine may know of a system table's document. */
 export function visible(document) {
@@ -191,25 +194,70 @@ function writeCursor(key) {
   return Buffer.from(JSON.stringify(key === END ? END : key.map(encode))).toString("base64url");
 }
 
+/** Keeps count of one page's reading, and says when it has to stop and where it could be split. */
+class PageBudget {
+  #rows;
+  #bytes;
+  #read = 0;
+  #keys = [];
+
+  constructor({ endCursor, pageSize, maximumRowsRead = null, maximumBytesRead = null }) {
+    if (pageSize === 0) throw new Error("Must request at least 1 document while paginating");
+    if (pageSize > MAX_PAGE) throw new Error(`Requested too many items: ${pageSize}`);
+    if (maximumRowsRead === 0 || maximumBytesRead === 0)
+      throw new Error("maximumRowsRead and maximumBytesRead must be greater than 0");
+    // A page that has an end is read to it, whatever that costs.
+    const free = (endCursor ?? null) !== null;
+    this.#rows = free ? Infinity : (maximumRowsRead ?? Infinity);
+    this.#bytes = free ? Infinity : (maximumBytesRead ?? Infinity);
+  }
+
+  get isSpent() {
+    return this.#keys.length >= this.#rows || this.#read >= this.#bytes;
+  }
+
+  note({ key, document }) {
+    this.#keys.push(key);
+    if (this.#bytes !== Infinity) this.#read += JSON.stringify(document).length;
+  }
+
+  /** Return the last key that was read, or null. */
+  get last() {
+    return this.#keys.at(-1) ?? null;
+  }
+
+  get splitCursor() {
+    return this.#keys.length > 2 ? writeCursor(this.#keys[Math.floor(this.#keys.length / 2)]) : null;
+  }
+}
+
 /** Read one page; cursors name the last document that was read, so that pages stay put while others are inserted. */
-export function readPage(database, transaction, component, { query, cursor, endCursor, pageSize, maximumRowsRead }) {
+export function readPage(database, transaction, component, args) {
+  const { query, cursor, endCursor, pageSize } = args;
+  const budget = new PageBudget(args);
   const from = readCursor(cursor);
   const until = readCursor(endCursor);
-  if (from === END) return { page: [], isDone: true, continueCursor: cursor };
+  if (from === END) return { page: [], isDone: true, continueCursor: cursor, splitCursor: null, pageStatus: null };
   const walk = walkOf(database, transaction, component, query.source);
   if (from !== null) walk.skipTo(from);
   const { filters, limit } = pipeline(query.operators);
   const wanted = until === null ? Math.min(pageSize, limit) : Infinity;
   const page = [];
-  let last = from;
-  for (let rows = 0; page.length < wanted && rows < (maximumRowsRead ?? Infinity); rows += 1) {
+  const answer = (continueCursor, isDone = false, pageStatus = null) => ({
+    page,
+    isDone,
+    continueCursor,
+    splitCursor: budget.splitCursor,
+    pageStatus: pageStatus ?? (page.length > LONG_PAGE ? "SplitRecommended" : null),
+  });
+  while (page.length < wanted) {
+    if (budget.isSpent) return answer(writeCursor(budget.last), false, "SplitRequired");
     const entry = walk.next();
-    if (entry === null) return { page, isDone: true, continueCursor: writeCursor(END) };
-    if (until !== null && until !== END && walk.isPast(entry.key, until))
-      return { page, isDone: false, continueCursor: endCursor };
-    last = entry.key;
+    if (entry === null) return answer(writeCursor(END), true);
+    if (until !== null && until !== END && walk.isPast(entry.key, until)) return answer(endCursor);
+    budget.note(entry);
     transaction.noteDocument();
     if (filters.every((filter) => passes(filter, entry.document))) page.push(visible(entry.document));
   }
-  return { page, isDone: false, continueCursor: last === null ? writeCursor([]) : writeCursor(last) };
+  return answer(writeCursor(budget.last ?? from ?? []));
 }

@@ -219,8 +219,8 @@ export class Runner {
     return this.track(written);
   }
 
-  /** Run a nested query or mutation in its caller's transaction; what it wrote is undone if it throws. */
-  async nested(parent, { kind, component, path, args }) {
+  /** Run a nested query or mutation in its caller's transaction, within *limits*; what it wrote is undone if it throws. */
+  async nested(parent, { kind, component, path, args, limits }) {
     const target = this.lookup(component, path, { kind });
     const { transaction } = parent;
     const frame = new Frame({
@@ -235,7 +235,7 @@ export class Runner {
     });
     const savepoint = transaction.savepoint();
     try {
-      return await this.#finish(frame, () => this.invoke(frame, target, args));
+      return await transaction.within(limits, () => this.#finish(frame, () => this.invoke(frame, target, args)));
     } catch (thrown) {
       transaction.rollback(savepoint);
       throw failureOf(thrown);

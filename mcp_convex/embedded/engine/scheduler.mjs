@@ -70,7 +70,10 @@ export class Scheduler {
       throw new Error("Scheduled functions must be at most 5 years in the past or the future.");
     }
     const job = { name: path, args: [args], scheduledTime, state: { kind: "pending" }, $component: component };
-    const id = await this.#within(frame, (transaction) => transaction.add(frame.component, JOBS, job));
+    const id = await this.#within(frame, (transaction) => {
+      transaction.spend("functionsScheduled");
+      return transaction.add(frame.component, JOBS, job);
+    });
     this.wake();
     return id;
   }

@@ -23,7 +23,6 @@ const LIMITS = {
   filesRead: 1000,
   fileReadBytes: 256 * 2 ** 20,
 };
-const USED = { documentsRead: "databaseReadDocuments", documentsWritten: "databaseWriteDocuments" };
 
 function withinTransaction(frame) {
   if (frame.transaction === null) throw new Error("The database is only available in queries and mutations.");
@@ -99,6 +98,22 @@ export class Syscalls {
     return { queryId };
   }
 
+  #readPage(frame, args) {
+    if (frame.component !== "") {
+      throw new Error(
+        "paginate() is only supported in the app. Learn more at https://docs.convex.dev/components/authoring#pagination",
+      );
+    }
+    const page = readPage(this.#database, withinTransaction(frame), frame.component, args);
+    if (frame.hasPaginated) {
+      throw new Error(
+        "This query or mutation function ran multiple paginated queries. Convex only supports a single paginated query in each function.",
+      );
+    }
+    frame.hasPaginated = true;
+    return page;
+  }
+
   #normalizeId(frame, { table, idString }) {
     const found = this.#database.tableOfId(frame.component, idString);
     return { id: found?.name === table ? idString : null };
@@ -129,7 +144,7 @@ export class Syscalls {
       const value = frame.queries.get(queryId)?.next() ?? null;
       return { value, done: value === null };
     },
-    "1.0/queryPage": (frame, args) => readPage(this.#database, withinTransaction(frame), frame.component, args),
+    "1.0/queryPage": (frame, args) => this.#readPage(frame, args),
     "1.0/count": (frame, { table }) => {
       withinTransaction(frame).noteRead(frame.component, table);
       return this.#database.table(frame.component, table)?.documents.size ?? 0;
@@ -162,11 +177,13 @@ export class Syscalls {
     return { component: frame.component, path: name };
   }
 
-  #runUdf(frame, { udfType, args, ...address }) {
+  #runUdf(frame, { udfType, args, transactionLimits: limits, ...address }) {
     withinTransaction(frame);
     const kind = udfType === "mutation" ? "Mutation" : "Query";
     if (kind === "Mutation" && frame.kind !== "Mutation") throw new Error("Only a mutation can run a mutation.");
-    const result = frame.tail.then(() => this.#runner.nested(frame, { kind, args, ...this.#address(frame, address) }));
+    const result = frame.tail.then(() =>
+      this.#runner.nested(frame, { kind, args, limits, ...this.#address(frame, address) }),
+    );
     frame.tail = result.then(
       () => {},
       () => {},
@@ -230,11 +247,11 @@ export class Syscalls {
       authToken: call.authToken ?? null,
     }),
     "1.0/getTransactionMetrics": (frame) => {
-      const { usage } = withinTransaction(frame);
-      const metric = ([name, limit]) => [
-        name,
-        { used: usage[USED[name]] ?? 0, remaining: limit - (usage[USED[name]] ?? 0) },
-      ];
+      const { used, limits } = withinTransaction(frame);
+      const metric = ([name, limit]) => {
+        const spent = used[name] ?? 0;
+        return [name, { used: spent, remaining: (limits[name] ?? limit) - spent }];
+      };
       return Object.fromEntries(Object.entries(LIMITS).map(metric));
     },
     "1.0/auditLog": (frame, { body }) => frame.logs.add("INFO", ["audit", body]),

@@ -4,6 +4,13 @@ import { canonical, resolveCommitTs } from "./values.mjs";
 
 const MAX_DOCUMENT_BYTES = 2 ** 20;
 const TABLE_NAME = /^[a-zA-Z][a-zA-Z0-9_]*$/;
+/** What a caller can limit, and what is said of going beyond. */
+const TOO_MANY = {
+  databaseQueries: "Too many reads",
+  documentsRead: "Too many documents read",
+  documentsWritten: "Too many writes",
+  functionsScheduled: "Too many functions scheduled",
+};
 
 function checkFields(document) {
   for (const name of Object.keys(document)) {
@@ -33,8 +40,10 @@ export class Transaction {
     /** What was read, as `component\ntable`. */
     this.reads = new Set();
     this.closed = false;
-    /** Bytes and documents, for the log. */
-    this.usage = { databaseReadBytes: 0, databaseReadDocuments: 0, databaseWriteBytes: 0, databaseWriteDocuments: 0 };
+    /** How often each thing was done that a caller can limit. */
+    this.used = Object.fromEntries(Object.keys(TOO_MANY).map((name) => [name, 0]));
+    /** How often it may be done; without end, unless a caller has said so. */
+    this.limits = {};
   }
 
   get snapshotTs() {
@@ -43,10 +52,31 @@ export class Transaction {
 
   noteRead(component, name) {
     this.reads.add(`${component}\n${name}`);
+    this.spend("databaseQueries");
   }
 
   noteDocument() {
-    this.usage.databaseReadDocuments += 1;
+    this.spend("documentsRead");
+  }
+
+  /** Count one more of *name*. Throws where that is more than a caller allows. */
+  spend(name) {
+    this.used[name] += 1;
+    const limit = this.limits[name] ?? Infinity;
+    if (this.used[name] > limit)
+      throw new Error(`${TOO_MANY[name]} in a single function execution (limit: ${limit})`);
+  }
+
+  /** Let *work* do no more than *budget* says on top of what was done, nor more than was allowed before. */
+  async within(budget, work) {
+    const before = this.limits;
+    const ceiling = ([name, more]) => [name, Math.min(this.used[name] + more, before[name] ?? Infinity)];
+    this.limits = { ...before, ...Object.fromEntries(Object.entries(budget ?? {}).map(ceiling)) };
+    try {
+      return await work();
+    } finally {
+      this.limits = before;
+    }
   }
 
   /** Return the document of *id*, or null. */
@@ -135,7 +165,7 @@ export class Transaction {
       }
     }
     this.#undo.push([table, id, table.set(id, document)]);
-    this.usage.databaseWriteDocuments += 1;
+    if (!table.name.startsWith("_")) this.spend("documentsWritten");
   }
 
   /** Return a mark to which `rollback` can return. */
