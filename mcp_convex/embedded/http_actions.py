@@ -22,6 +22,12 @@ _NOT_THE_APPS = frozenset({"content-length", "transfer-encoding", "connection"})
 """Headers that belong to one connection, and not to the answer."""
 
 
+def _target(request: Request) -> str:
+    """Return path and query as they were sent: what is escaped in them, such as a slash in a name, stays so."""
+    path, query = request.scope["raw_path"], request.scope["query_string"]
+    return (path + (b"?" + query if query else b"")).decode("latin-1")
+
+
 class HttpActions:
     def __init__(self, deployment: Deployment, access: Access) -> None:
         self._deployment = deployment
@@ -38,7 +44,7 @@ class HttpActions:
             "http",
             deadline_s=_DEADLINE_S,
             method=request.method,
-            url=f"{self._deployment.urls.site}{request.url.path}{'?' * bool(request.url.query)}{request.url.query}",
+            url=self._deployment.urls.site + _target(request),
             headers=[[name, value] for name, value in request.headers.items()],
             body=base64.b64encode(body).decode() if body else None,
             identity=await self._identity(request),

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.doubles.embedded import Running, running
@@ -49,6 +50,13 @@ export const fillWithin = mutation({ ...counted, handler: async (ctx, { count })
   const { documentsWritten } = await ctx.meta.getTransactionMetrics();
   return [said, `${(await ctx.db.query("rows").collect()).length - before} more`, `${documentsWritten.used > 0}`];
 } });
+""",
+    "convex/http.ts": """
+import { httpRouter } from "convex/server";
+import { httpAction } from "./_generated/server";
+const http = httpRouter();
+http.route({ pathPrefix: "/files/", method: "GET", handler: httpAction(async (_, { url }) => new Response(url)) });
+export default http;
 """,
 }
 
@@ -95,6 +103,13 @@ async def test_an_admin_acts_as_somebody_whom_apps_can_name(app: Running) -> Non
     done = await app.node("-e", ACTING_CLIENT, app.reach.target.url, app.key)
 
     assert "https://issuer.test|ada\n" == done.out, done.said
+
+
+async def test_an_http_action_sees_its_url_as_it_was_sent(app: Running) -> None:
+    sent = f"{app.reach.target.site_url}/files/a%2Fb%3Fc%20d?q=%26&q=e+f"
+
+    async with httpx2.AsyncClient() as page:
+        assert sent == (await page.get(sent)).text
 
 
 async def test_the_schema_is_told_with_the_field_that_ends_each_index(app: Running) -> None:
