@@ -24,7 +24,8 @@ _NOT_THE_APPS = frozenset({"content-length", "transfer-encoding", "connection"})
 
 def _target(request: Request) -> str:
     """Return path and query as they were sent: what is escaped in them, such as a slash in a name, stays so."""
-    path, query = request.scope["raw_path"], request.scope["query_string"]
+    path: bytes = request.scope["raw_path"]
+    query: bytes = request.scope["query_string"]
     return (path + (b"?" + query if query else b"")).decode("latin-1")
 
 
