@@ -6,7 +6,7 @@ import itertools
 import tempfile
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,8 +27,8 @@ T = TypeVar("T")
 PRINCIPALS = st.sampled_from([ADA, BOB])
 # Few, and the same for both, so that they meet.
 WORKSPACES = st.sampled_from([WorkspaceId("chat"), WorkspaceId("shop")])
-IDS = st.sampled_from([ConnectionId("first"), ConnectionId("second")])
-NUMBERS = st.integers(0, 3)
+IDS = st.just(ConnectionId("first"))
+NUMBERS = st.integers(0, 1)
 
 
 class TwoPrincipals(RuleBasedStateMachine):
@@ -176,11 +176,8 @@ class TwoPrincipals(RuleBasedStateMachine):
 
     async def _tokens_of(self, principal):
         found = {}
-        for id_ in ("first", "second"):
-            try:
-                found[id_] = (await self.store.connections.token(principal, ConnectionId(id_))).get_secret_value()
-            except NotConnected:
-                continue
+        with suppress(NotConnected):
+            found["first"] = (await self.store.connections.token(principal, ConnectionId("first"))).get_secret_value()
         assert found.keys() == {each.id for each in await self.store.connections.list(principal)}
         return found
 
