@@ -46,12 +46,20 @@ class LocalEmbeddedDeployments(EmbeddedDeployments):
         *,
         admin_key: AdminKeyValue | None = None,
         node_modules: Callable[[WorkspaceId], Path | None] = _nowhere,
+        port: int | None = None,
     ) -> None:
-        """Keep everything below *data_dir*; *node_modules* says where a workspace's npm packages are."""
+        """
+        Keep everything below *data_dir*.
+
+        Args:
+            node_modules: Says where a workspace's npm packages are.
+            port: Where the deployment answers; None for the port that it had before, or one that is free.
+        """
         self._data_dir = data_dir.absolute()
         self._launcher = launcher
         self._admin_key = admin_key
         self._node_modules = node_modules
+        self._port = port
         self._starting = anyio.Lock()
         self._served: dict[WorkspaceId, Reach] = {}
         self._tasks: TaskGroup = anyio.create_task_group()
@@ -95,7 +103,7 @@ class LocalEmbeddedDeployments(EmbeddedDeployments):
                 # Starlette and uvicorn take a quarter of a second to load, and a start of the server none.
                 from mcp_convex.embedded.serving import serving  # noqa: PLC0415
 
-                place = Place(folder, self._node_modules(workspace))
+                place = Place(folder, self._node_modules(workspace), self._port)
                 async with serving(name, place, key, self._launcher) as urls:
                     self._served[workspace] = _reach(name, urls, key)
                     task_status.started(self._served[workspace])
@@ -113,21 +121,16 @@ class LocalEmbeddedDeployments(EmbeddedDeployments):
 
 
 async def serve(
-    data_dir: Path,
-    launcher: Launcher,
-    workspace: WorkspaceId,
-    on_ready: Callable[[Reach], None],
-    *,
-    node_modules: Callable[[WorkspaceId], Path | None] = _nowhere,
+    deployments: LocalEmbeddedDeployments, workspace: WorkspaceId, on_ready: Callable[[Reach], None]
 ) -> None:
     """
-    Serve *workspace*'s deployment until cancelled, and call *on_ready* once it answers.
+    Serve *workspace*'s deployment, one of *deployments*, until cancelled, and call *on_ready* once it answers.
 
     Raises:
         PortInUse: Its port is taken, or another process already serves it.
         ToolMissing: There is no Node, or it is too old.
     """
-    async with LocalEmbeddedDeployments(data_dir, launcher, node_modules=node_modules) as deployments:
+    async with deployments:
         reach = await deployments.ensure(workspace)
         if not deployments.serves(workspace):
             raise PortInUse(

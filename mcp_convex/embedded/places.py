@@ -32,6 +32,8 @@ class Place:
     folder: Path
     node_modules: Path | None = None
     """The npm packages of the workspace, for node modules that import them unbundled."""
+    port: int | None = None
+    """Where the operator wants it to answer; None for the port that it had before, or one that is free."""
 
     @property
     def engine(self) -> Path:
@@ -62,16 +64,16 @@ def locked(folder: Path) -> Generator[bool]:
 
 
 @contextlib.contextmanager
-def listening(folder: Path) -> Generator[tuple[Urls, socket.socket, socket.socket]]:
+def listening(place: Place) -> Generator[tuple[Urls, socket.socket, socket.socket]]:
     """
-    Listen on *folder*'s two ports while the block runs, chosen now if this is the first time.
+    Listen on *place*'s two ports while the block runs, chosen now if this is the first time.
 
     Raises:
         PortInUse: Another program has taken one of them.
     """
-    remembered = folder / "ports.json"
+    remembered = place.folder / "ports.json"
     ports = durable.read_json(remembered) or {"cloud": 0, "site": 0}
-    with _bound(ports["cloud"], remembered) as cloud, _bound(ports["site"], remembered) as site:
+    with _bound(place.port or ports["cloud"], remembered) as cloud, _bound(ports["site"], remembered) as site:
         chosen = {"cloud": cloud.getsockname()[1], "site": site.getsockname()[1]}
         if chosen != ports:
             durable.write_json(remembered, chosen)

@@ -29,7 +29,7 @@ async def serving(name: str, place: Place, key: AdminKeyValue, launcher: Launche
         PortInUse: One of its ports is taken by another program.
         ToolMissing: There is no Node, or it is too old. (Within a group, as task groups raise.)
     """
-    with listening(place.folder) as (urls, cloud, site):
+    with listening(place) as (urls, cloud, site):
         async with anyio.create_task_group() as tasks:
             deployment = Deployment(name, place, urls, launcher, tasks)
             await deployment.start()

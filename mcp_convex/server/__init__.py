@@ -73,6 +73,8 @@ async def serve_embedded(settings: Settings, on_ready: Callable[[Reach], None]) 
     """
     from mcp_convex.embedded import serve  # noqa: PLC0415 - a start of the server needs none of it
     from mcp_convex.sandboxes import ConfinedLauncher  # noqa: PLC0415 - as above
+    from mcp_convex.server.adapters import embedded_deployments  # noqa: PLC0415 - as above
 
-    place, launcher = find_place(settings), ConfinedLauncher(settings.isolation)
-    await serve(settings.data_dir, launcher, place.workspace, on_ready, node_modules=place.node_modules)
+    place = find_place(settings)
+    deployments = embedded_deployments(settings, place, ConfinedLauncher(settings.isolation))
+    await serve(deployments, place.workspace, on_ready)

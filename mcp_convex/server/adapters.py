@@ -52,8 +52,7 @@ async def opened_adapters(settings: Settings, place: Place, tuning: Tuning | Non
     launcher = ConfinedLauncher(settings.isolation)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_data_dir(settings.data_dir, settings.encryption_keys))
-        embedded = LocalEmbeddedDeployments(settings.data_dir, launcher, node_modules=place.node_modules)
-        await stack.enter_async_context(embedded)
+        embedded = await stack.enter_async_context(embedded_deployments(settings, place, launcher))
         api = HttpDeploymentApi()
         stack.push_async_callback(api.close)
         management = HttpManagementApi(settings.provision_host, dashboard_host=settings.dashboard_host)
@@ -72,6 +71,13 @@ async def opened_adapters(settings: Settings, place: Place, tuning: Tuning | Non
             gate=gate,
             sandbox=sandbox,
         )
+
+
+def embedded_deployments(settings: Settings, place: Place, launcher: ConfinedLauncher) -> LocalEmbeddedDeployments:
+    """Return the embedded deployments of this machine, not yet open. Needs a running event loop."""
+    return LocalEmbeddedDeployments(
+        settings.data_dir, launcher, node_modules=place.node_modules, port=settings.embedded_port
+    )
 
 
 async def _sandbox(place: Place, launcher: ConfinedLauncher, gate: LocalGate) -> LocalSandbox:

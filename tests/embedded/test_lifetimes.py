@@ -102,10 +102,26 @@ async def test_two_processes_share_one_deployment(folder: Path) -> None:
         assert "first" in await bodies(second)
 
 
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    return port
+
+
+async def test_the_operators_port_is_the_one_it_answers_at(folder: Path, free_port: int) -> None:
+    async with LocalEmbeddedDeployments(folder / "data", PlainLauncher(), port=free_port) as deployments:
+        assert f"http://127.0.0.1:{free_port}" == (await deployments.ensure(WORKSPACE)).target.url
+    with socket.create_server(("127.0.0.1", free_port)):
+        async with LocalEmbeddedDeployments(folder / "data", PlainLauncher(), port=free_port) as deployments:
+            with pytest.raises(PortInUse):
+                await deployments.ensure(WORKSPACE)
+
+
 async def test_a_second_server_of_the_same_deployment_is_told_so(folder: Path) -> None:
     async with running(folder, {}):
         with pytest.raises(PortInUse, match="Another process already serves"):
-            await serve(folder / "data", PlainLauncher(), WORKSPACE, print)
+            await serve(LocalEmbeddedDeployments(folder / "data", PlainLauncher()), WORKSPACE, print)
 
 
 async def test_a_deployment_is_started_once(folder: Path) -> None:
