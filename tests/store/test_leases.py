@@ -22,7 +22,7 @@ from mcp_convex.store.store import Store
 pytestmark = pytest.mark.anyio
 
 LONG_S = 60.0
-SHORT_S = 0.5
+SHORT_S = 2.0
 
 
 @dataclass
