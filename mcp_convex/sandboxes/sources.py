@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,7 @@ MOST_SOURCES = 20_000
 _OUTPUTS = frozenset(
     {"build", "coverage", "DerivedData", "dist", "out", "Pods", "target", "venv", "__pycache__", "playwright-report"}
 )
-"""Folders that tools write. Below the functions' folder any name may be a module's."""
+"""Folders that tools write. Below the functions' folder any name may be a module's, and so where a package is built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ def find_sources(root: Path) -> Sources:
         DirectoryUnusable: There are too many for one project.
     """
     found = Sources()
-    functions = functions_folder(root) + "/"
-    for path, entry in _walk(root, "", found, functions):
+    kept = (functions_folder(root) + "/", *_published(root))
+    for path, entry in _walk(root, "", found, kept):
         if (identity := _identity(root, entry)) is None or identity.size > LARGEST_SOURCE:
             continue
         found.files[path] = identity
@@ -93,7 +95,17 @@ def functions_folder(root: Path) -> FilePath:
         return paths.functions_folder({})
 
 
-def _walk(root: Path, folder: str, found: Sources, functions: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _published(root: Path) -> Iterator[str]:
+    """Yield the folders that package.json takes the project's own modules from: a component's are built there."""
+    try:
+        manifest = json.loads((root / "package.json").read_bytes())
+        modules = json.dumps([manifest.get(name) for name in ("exports", "main", "module")])
+    except (OSError, ValueError, AttributeError):
+        return
+    yield from (f"{name}/" for name in set(re.findall(r'"(?:\./)?([\w-]+)/', modules)))
+
+
+def _walk(root: Path, folder: str, found: Sources, kept: tuple[str, ...]) -> Iterator[tuple[str, os.DirEntry[str]]]:
     for entry in _visible(root / folder):
         path = folder + entry.name
         if entry.name == "node_modules":
@@ -101,8 +113,8 @@ def _walk(root: Path, folder: str, found: Sources, functions: str) -> Iterator[t
                 found.package_folders.append(path)
         elif not entry.is_dir(follow_symlinks=False):
             yield path, entry
-        elif entry.name not in _OUTPUTS or path.startswith(functions):
-            yield from _walk(root, path + "/", found, functions)
+        elif entry.name not in _OUTPUTS or f"{path}/".startswith(kept):
+            yield from _walk(root, path + "/", found, kept)
 
 
 def _visible(folder: Path) -> list[os.DirEntry[str]]:

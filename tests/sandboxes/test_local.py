@@ -57,6 +57,16 @@ async def test_packages_hidden_files_locks_and_outputs_are_not_listed(root, open
     assert ["convex/dist/module.ts", SCHEMA] == [entry.path for entry in await open_sandbox(root).list()]
 
 
+async def test_a_component_is_seen_where_its_package_json_says_that_it_is_built(root, open_sandbox) -> None:
+    (root / "package.json").write_text('{"exports": {"./convex.config": {"default": "./dist/convex.config.js"}}}')
+    for folder in ("dist", "build"):
+        (root / folder).mkdir()
+        (root / folder / "convex.config.js").write_text("built")
+    seen = [entry.path for entry in await open_sandbox(root).list()]
+    assert "dist/convex.config.js" in seen
+    assert "build/convex.config.js" not in seen
+
+
 async def test_a_change_that_keeps_size_and_date_is_seen(root, open_sandbox) -> None:
     sandbox = open_sandbox(root, "bwrap")
     before = (root / SCHEMA).stat()

@@ -46,6 +46,12 @@ _MODULES = (
         r"\b(?:window|document|localStorage|require|__dirname|Buffer) is not defined",
     ),
     Repair(r"InvalidModules", "Put several functions into one file.", r"Too many function files"),
+    Repair(
+        r"InvalidModules",
+        "If the module reads an env var here, give it a value: `request_env_var` for a secret, else `set_env_vars`. Or "
+        "make in a handler what needs it.",
+        r"(?i)api.?key|\bsecret|credential|authenticator|\benv(?:ironment)? var|process\.env|\b(?:must be|is not) set\b",
+    ),
     Repair(r"InvalidModules", "The module throws while it loads: mend what stands outside of its functions."),
     Repair(
         r"InvalidConfig|BadConvexModuleIdentifier|InvalidModulePath",
