@@ -50,7 +50,8 @@ _MODULES = (
         r"InvalidModules",
         "If the module reads an env var here, give it a value: `request_env_var` for a secret, else `set_env_vars`. Or "
         "make in a handler what needs it.",
-        r"(?i)api.?key|\bsecret|credential|authenticator|\benv(?:ironment)? var|process\.env|\b(?:must be|is not) set\b",
+        r"(?i)api.?key|\bsecret|credential|authenticator|\benv(?:ironment)? var|process\.env"
+        r"|\b(?:must be|is not) set\b",
     ),
     Repair(r"InvalidModules", "The module throws while it loads: mend what stands outside of its functions."),
     Repair(
