@@ -24,10 +24,11 @@ from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.types import CallToolResult, InputRequiredResult, Resource, ResourceTemplate, TextContent
 from pydantic import AnyUrl, ValidationError
 
+from mcp_convex.boundary.audit import recorded
 from mcp_convex.boundary.opening import LazyServices, OpenServices
 from mcp_convex.boundary.rendering import fence
 from mcp_convex.boundary.resources import Resources
-from mcp_convex.boundary.spec import ResourceSpec, ToolSpec
+from mcp_convex.boundary.spec import Effect, ResourceSpec, ToolSpec
 from mcp_convex.boundary.tools import as_tool
 from mcp_convex.domain.errors import ConvexMcpError, FunctionThrew, NotFound, Retry
 from mcp_convex.domain.secrets import redact
@@ -75,6 +76,7 @@ class ConvexServer(MCPServer[LazyServices]):
             middleware=[_remember_services],
         )
         self._open_services = open_services
+        self._changing = frozenset(spec.name for spec in surface.tools if spec.effect is not Effect.READS)
         self._resources = Resources(surface.resources)
         for prompt in surface.prompts:
             self.add_prompt(prompt)
@@ -89,6 +91,15 @@ class ConvexServer(MCPServer[LazyServices]):
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[LazyServices, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        if name not in self._changing:
+            return await self._answered(name, arguments, context)
+        async with recorded(_serving.get(), name, arguments) as call:
+            call.answer = await self._answered(name, arguments, context)
+        return call.answer
+
+    async def _answered(
+        self, name: str, arguments: dict[str, Any], context: Context[LazyServices, Any] | None
     ) -> CallToolResult | InputRequiredResult:
         try:
             return await super().call_tool(name, arguments, context)

@@ -16,10 +16,21 @@ class AuditEvent(Model):
 
     at: datetime
     tool: str
-    target: str | None = Field(default=None, description="The deployment's name, where one was meant.")
+    target: str | None = Field(
+        default=None,
+        description="The deployment that the workspace was linked to afterwards; none is the embedded one.",
+    )
     arguments: str = Field(description="Their digest: which calls were alike, and nothing of what they said.")
-    outcome: str = Field(description="`ok`, or the code of the error.")
+    outcome: str = Field(
+        description="`ok`, `asked` where a person was, `cancelled`, what a push came to, or the code of the error."
+    )
     duration_s: float = Field(description="Seconds.")
+
+
+class AuditLog(Model):
+    """What this principal's calls have changed, newest first, as far back as is shown."""
+
+    events: tuple[AuditEvent, ...]
 
 
 def digest(arguments: Arguments, key: bytes) -> str:

@@ -1,8 +1,9 @@
-"""What an agent can read without a call: the live schema and functions, pushes, and the workspace's files."""
+"""What an agent can read without a call: the live schema and functions, pushes, files, and what was done."""
 
 from __future__ import annotations
 
 from mcp_convex.boundary import resource
+from mcp_convex.domain.audit import AuditLog
 from mcp_convex.domain.models import Functions, Tables
 from mcp_convex.domain.pushes import PushRecord
 from mcp_convex.services import Services
@@ -32,4 +33,10 @@ async def file(services: Services, path: str) -> str:
     return await services.files.text(path)
 
 
-RESOURCES = (schema, functions, push, file)
+@resource("convex://audit", "What was done")
+async def audit(services: Services) -> AuditLog:
+    """The latest calls that changed something: tool, deployment, outcome, and never an argument."""
+    return await services.audit.latest()
+
+
+RESOURCES = (schema, functions, audit, push, file)

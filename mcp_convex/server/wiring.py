@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from mcp_convex.server.adapters import Adapters
 from mcp_convex.server.place import Place
 from mcp_convex.services import Services
+from mcp_convex.services.audit import AuditService
 from mcp_convex.services.auth_keys import AuthKeyService
 from mcp_convex.services.connections import ConnectionPorts, ConnectionService
 from mcp_convex.services.data import DataService
@@ -77,6 +78,7 @@ def _services(
         projects=ProjectService(provisioning, targets, policy, owner=owner),
         env_vars=EnvVarService(EnvVarPorts(api=api, sandbox=sandbox), targets, pages, policy, owner=owner),
         auth_keys=AuthKeyService(api, targets, policy),
+        audit=AuditService(store.audit, targets, owner=owner[0]),
     )
 
 

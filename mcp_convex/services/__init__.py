@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcp_convex.services.audit import AuditService
 from mcp_convex.services.auth_keys import AuthKeyService
 from mcp_convex.services.connections import ConnectionService
 from mcp_convex.services.data import DataService
@@ -30,3 +31,4 @@ class Services:
     projects: ProjectService
     env_vars: EnvVarService
     auth_keys: AuthKeyService
+    audit: AuditService

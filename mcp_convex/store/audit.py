@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from sqlalchemy import delete, insert, select
 
-from mcp_convex.domain.audit import AuditEvent
-from mcp_convex.domain.models import PrincipalId
+from mcp_convex.domain.audit import AuditEvent, digest
+from mcp_convex.domain.models import Arguments, PrincipalId
 from mcp_convex.domain.ports import AuditStore
 from mcp_convex.store.database import Database, decoding
 from mcp_convex.store.dialects import database_clock
@@ -17,8 +17,12 @@ KEPT = timedelta(days=90)
 
 
 class SqlAuditStore(AuditStore):
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, key: bytes) -> None:
         self._database = database
+        self._key = key
+
+    def digest(self, arguments: Arguments) -> str:
+        return digest(arguments, self._key)
 
     async def add(self, principal: PrincipalId, event: AuditEvent) -> None:
         row = {"principal": principal, "at": event.at.timestamp(), "record": event.model_dump_json()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ class KeyRing:
     """AES-256 keys, newest first: the first one encrypts, each of them decrypts."""
 
     keys: tuple[SecretBytes, ...]
+
+    def derived(self, purpose: str) -> bytes:
+        """Return the key for *purpose* that the newest one yields, and that tells nothing of it."""
+        return hashlib.blake2b(purpose.encode(), key=self.keys[0].get_secret_value(), digest_size=KEY_BYTES).digest()
 
 
 def open_key_ring(data_dir: Path, given: Sequence[SecretBytes] = ()) -> KeyRing:

@@ -35,14 +35,15 @@ from mcp_convex.store.targets import SqlTargetStore
 class Store:
     """An open store: one adapter a port, over one database."""
 
-    def __init__(self, database: Database, cipher: Cipher) -> None:
+    def __init__(self, database: Database, ring: KeyRing) -> None:
+        cipher = Cipher(ring)
         self.targets: TargetStore = SqlTargetStore(database, cipher)
         self.leases: LeaseStore = SqlLeaseStore(database)
         self.pushes: PushStore = SqlPushStore(database)
         self.connections: ConnectionStore = SqlConnectionStore(database, cipher)
         self.pages: PageStore = SqlPageStore(database, cipher)
         self.provisioning: ProvisioningStore = SqlProvisioningStore(database)
-        self.audit: AuditStore = SqlAuditStore(database)
+        self.audit: AuditStore = SqlAuditStore(database, ring.derived("audit"))
         self._database = database
         self._cipher = cipher
 
@@ -73,4 +74,4 @@ async def opened(database: Path | str, ring: KeyRing) -> AsyncGenerator[Store]:
     """Open the store as `open_store` says."""
     async with opened_database(database) as connected:
         await bring_to_head(connected)
-        yield Store(connected, Cipher(ring))
+        yield Store(connected, ring)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from mcp_convex.domain.audit import AuditEvent
 from mcp_convex.domain.connections import Connection, ConnectionId, OAuthFlow, PendingPage, ProvisioningRun
-from mcp_convex.domain.models import PrincipalId, WorkspaceId
+from mcp_convex.domain.models import Arguments, PrincipalId, WorkspaceId
 from mcp_convex.domain.secrets import AccessTokenValue, VerifierValue
 
 
@@ -92,6 +92,10 @@ class ProvisioningStore(ABC):
 
 class AuditStore(ABC):
     """What was done, by whom and when. No event holds a value."""
+
+    @abstractmethod
+    def digest(self, arguments: Arguments) -> str:
+        """Return the digest by which an event knows *arguments*; the same until the keys are rotated."""
 
     @abstractmethod
     async def add(self, principal: PrincipalId, event: AuditEvent) -> None:

@@ -1,0 +1,66 @@
+"""The one place that writes the audit: around each call that may change something, whatever becomes of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from mcp.shared.exceptions import UrlElicitationRequiredError
+from mcp.types import CallToolResult, InputRequiredResult
+
+from mcp_convex.boundary.opening import LazyServices
+from mcp_convex.domain.errors import ConvexMcpError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Recorded:
+    """A call under way."""
+
+    answer: CallToolResult | InputRequiredResult | None = None
+    outcome: str = "cancelled"
+    """Where there is no answer."""
+
+
+@asynccontextmanager
+async def recorded(services: LazyServices, tool: str, arguments: dict[str, Any]) -> AsyncGenerator[Recorded]:
+    """Keep what the call inside the block came to. Its answer does not depend on whether that can be kept."""
+    started = time.monotonic()
+    call = Recorded()
+    try:
+        yield call
+    except UrlElicitationRequiredError:  # how a client that cannot be called back learns of the link
+        call.outcome = "asked"
+        raise
+    finally:
+        duration_s = time.monotonic() - started
+        with anyio.CancelScope(shield=True):
+            await _keep(services, tool, arguments, _outcome(call), duration_s)
+
+
+async def _keep(services: LazyServices, tool: str, arguments: dict[str, Any], outcome: str, duration_s: float) -> None:
+    try:
+        audit = (await services.get()).audit
+        await audit.record(tool, arguments, outcome=outcome, duration_s=duration_s)
+    except ConvexMcpError as exc:
+        logger.warning("audit of %s: %s", tool, exc.code)
+
+
+def _outcome(call: Recorded) -> str:
+    match call.answer:
+        case None:
+            return call.outcome
+        case InputRequiredResult():
+            return "asked"
+        case CallToolResult(is_error=True, structured_content={"error": {"code": str(code)}}):
+            return code
+        case CallToolResult(structured_content={"outcome": str(outcome)}):
+            return outcome
+        case _:
+            return "ok"
