@@ -22,7 +22,7 @@ demo: $(READY)
 	@$(BIN)/mcp-convex demo
 
 test: $(READY) browser
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 3 --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff format --check

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from mcp import Client
 
+from tests.doubles.recording import RECORDED
+from tests.doubles.wire_shapes import checked
 from tests.world import World, make_settings
 
 
@@ -23,6 +25,9 @@ async def world(request, tmp_path_factory, anyio_backend) -> AsyncIterator[World
         yield World(client=client, settings=settings, era=request.param)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what looks at all that the suite has sent when the suite has sent it."""
-    items.sort(key=lambda item: item.path.name == "test_wire_shapes.py")
+@pytest.fixture(scope="session", autouse=True)
+def every_body_fits_convexs_own_types(tmp_path_factory) -> Iterator[None]:
+    """Hold all that the suite has exchanged with Convex's double to the types, once it is through."""
+    yield
+    if RECORDED:
+        assert "" == checked(tmp_path_factory.mktemp("bodies") / "check", RECORDED)
