@@ -56,7 +56,7 @@ class CheckSession(Session):
             request = PushRequest.model_validate_json(call.body)
         except ValidationError as exc:
             raise verdicts.out_of_order(call.step) from exc
-        if outside := strays(request, self._terms.root):
+        if outside := strays(request, self._terms):
             raise Ended("source", outside)
         await self._advance("type check")
         return _json(analysed(request))

@@ -10,6 +10,9 @@ Measured with the CLI of 1.48 and its esbuild 0.27. Three traces of a bundled fi
   and a file that was imported as bytes shows as a call of `fromBase64`.
 
 Constants and enums that esbuild inlines leave no trace; against those, only the sandbox's isolation helps.
+
+A package that the project links to, as in a monorepo, is told by the folder that it really stands in. Its sources may
+be pushed, its hidden files, such as `.env`, may not.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
 
 from pydantic import ValidationError
 
 from mcp_convex.broker.wire import Module, PushRequest, SourceMap
+from mcp_convex.domain.ports import PushTerms
 from mcp_convex.domain.pushes import Diagnostic
 
 _HEADER = re.compile(r"^(?://|/\*) (?=\S)", re.MULTILINE)
@@ -35,40 +40,58 @@ _MOST = 20
 _EMBEDDED = "Uint8Array.fromBase64("
 
 
-def strays(request: PushRequest, root: PurePosixPath | None) -> tuple[Diagnostic, ...]:
-    """Return what in *request* does not come from the project, whose folder is *root* where that is known."""
-    if _is_outside(posixpath.normpath(request.functions), root):
+@dataclass(frozen=True, slots=True)
+class _Project:
+    """Where the files of a project may stand, as the CLI sees it."""
+
+    root: PurePosixPath | None
+    linked: tuple[PurePosixPath, ...] = ()
+
+    def lacks(self, path: str) -> bool:
+        """Say whether *path*, from the project's root or absolute, is neither in the project nor in a package."""
+        place = posixpath.normpath(_NAMESPACE.sub("", path).replace("\\", "/"))
+        if "node_modules" in place.split("/"):
+            return False
+        if self.root is None or re.match(r"[A-Za-z]:/", place):
+            return place == ".." or re.match(r"\.\./|/|[A-Za-z]:/", place) is not None
+        real = PurePosixPath(posixpath.normpath(self.root / place))
+        return not real.is_relative_to(self.root) and not any(_shows(package, real) for package in self.linked)
+
+
+def strays(request: PushRequest, terms: PushTerms) -> tuple[Diagnostic, ...]:
+    """Return what in *request* does not come from the project that the *terms* tell of."""
+    if _Project(terms.root).lacks(request.functions):
         return (_diagnostic(None, request.functions, "The functions folder in `convex.json`"),)
-    found = islice(dict.fromkeys(_found(request, root)), _MOST)
+    found = islice(dict.fromkeys(_found(request, _Project(terms.root, terms.linked))), _MOST)
     return tuple(_diagnostic(file, path, f"`{file}`" if file else "A module") for file, path in found)
 
 
-def _found(request: PushRequest, root: PurePosixPath | None) -> Iterator[tuple[str | None, str]]:
+def _found(request: PushRequest, project: _Project) -> Iterator[tuple[str | None, str]]:
     """Yield each file that is outside, with the module that it came with."""
     app = request.app_definition
     for module in filter(None, (app.auth, app.schema_, *app.changed_modules)):
-        yield from _in_module(module, request.functions, root)
+        yield from _in_module(module, request.functions, project)
     if app.definition:
-        yield from _in_definition(app.definition, request.functions, root)
+        yield from _in_definition(app.definition, request.functions, project)
     for component in request.component_definitions:
         folder = posixpath.join(request.functions, component.definition_path)
-        yield from _in_definition(component.definition, folder, root)
+        yield from _in_definition(component.definition, folder, project)
         for module in filter(None, (component.schema_, *component.functions)):
-            yield from _in_module(module, folder, root)
+            yield from _in_module(module, folder, project)
 
 
-def _in_module(module: Module, folder: str, root: PurePosixPath | None) -> Iterator[tuple[str | None, str]]:
+def _in_module(module: Module, folder: str, project: _Project) -> Iterator[tuple[str | None, str]]:
     if _HEADER.search(module.source):
         paths = [match["path"] for match in _FARAWAY_HEADER.finditer(module.source)]
     else:
         paths = _sources(module, posixpath.join("out", posixpath.dirname(module.path)))
     file = None if module.path.startswith("_deps/") else _file(folder, module)
-    yield from ((file, path) for path in paths if _is_outside(path, root))
+    yield from ((file, path) for path in paths if project.lacks(path))
 
 
-def _in_definition(module: Module, folder: str, root: PurePosixPath | None) -> Iterator[tuple[str | None, str]]:
+def _in_definition(module: Module, folder: str, project: _Project) -> Iterator[tuple[str | None, str]]:
     file = _file(folder, module)
-    yield from ((file, path) for path in _sources(module, folder) if _is_outside(path, root))
+    yield from ((file, path) for path in _sources(module, folder) if project.lacks(path))
     if _EMBEDDED in module.source:
         yield file, "a file as bytes"
 
@@ -82,14 +105,9 @@ def _sources(module: Module, folder: str) -> list[str]:
     return [name if _NAMESPACE.match(name) else posixpath.normpath(posixpath.join(folder, name)) for name in names]
 
 
-def _is_outside(path: str, root: PurePosixPath | None) -> bool:
-    """Say whether *path*, from the project's root or absolute, is neither in the project nor in a package."""
-    place = posixpath.normpath(_NAMESPACE.sub("", path).replace("\\", "/"))
-    if "node_modules" in place.split("/"):
-        return False
-    if place.startswith("/") or re.match(r"[A-Za-z]:/", place):
-        return root is None or not PurePosixPath(place).is_relative_to(root)
-    return place == ".." or place.startswith("../")
+def _shows(package: PurePosixPath, real: PurePosixPath) -> bool:
+    """Say whether *real* is a file of *package* that is not hidden."""
+    return real.is_relative_to(package) and not any(part.startswith(".") for part in real.relative_to(package).parts)
 
 
 def _file(folder: str, module: Module) -> str:

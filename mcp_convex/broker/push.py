@@ -220,7 +220,7 @@ class PushSession(Session):
             request = PushRequest.model_validate_json(call.body)
         except ValidationError as exc:
             raise verdicts.out_of_order(call.step) from exc
-        if outside := strays(request, self._terms.root):
+        if outside := strays(request, self._terms):
             raise Ended("source", outside)
         return request
 

@@ -115,6 +115,9 @@ class LocalSandbox(Sandbox):
     def seen_at(self) -> PurePosixPath:
         return PurePosixPath(self._root if self._launcher.has_own_tree else self._open_stage().folder)
 
+    def linked_at(self) -> tuple[PurePosixPath, ...]:
+        return tuple(map(PurePosixPath, self._packages.linked()))
+
     async def exec(
         self, command: Command, *, on_output: OnOutput, until: Callable[[], Awaitable[None]] | None = None
     ) -> Ended:
@@ -223,7 +226,7 @@ class LocalSandbox(Sandbox):
 
     def _launch(self, command: Command, stage: Path, sources: Sources, cwd: Path) -> Launch:
         folders = [*(self._root / path for path in sources.package_folders), *self._packages.folders_above()]
-        readable = [*folders, *self._packages.linked(folders)]
+        readable = [*folders, *self._packages.linked(), *self._packages.settings_above()]
         node = find_node().program
         argv = list(command.argv)
         if self._launcher.mode == "strict":
@@ -241,6 +244,7 @@ class LocalSandbox(Sandbox):
             cwd=cwd,
             env=env | dict(command.env),
             readable=readable,
+            listable=[stage.parent, *self._packages.around()],
             writable=[self._home],
             mounts={stage: self._root},
             network=self._launcher.mode != "strict",

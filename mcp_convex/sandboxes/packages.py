@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -75,14 +75,28 @@ class Packages:
         around = [folder for folder in self._root.parents if folder.is_relative_to(self.top)]
         return tuple(found for folder in around if (found := folder / "node_modules").is_dir())
 
+    def around(self) -> tuple[Path, ...]:
+        """Return the folder of the monorepo that the workspace is part of, if it is: esbuild walks up to it."""
+        return () if self.top == self._root else (self.top,)
+
+    def settings_above(self) -> tuple[Path, ...]:
+        """Return what esbuild reads of the monorepo's folder when it walks up to it; it gives up where it must not."""
+        names = ("package.json", "tsconfig.json", "jsconfig.json")
+        return tuple(found for folder in self.around() for name in names if (found := folder / name).is_file())
+
     def find(self, package: str) -> Path | None:
         """Return the package.json of the *package* that Node finds from the workspace's root."""
-        places = (self._root / "node_modules", *self.folders_above())
+        places = self._places()
         return next((found for folder in places if (found := folder / package / "package.json").is_file()), None)
 
-    def linked(self, folders: Iterable[Path]) -> Iterator[Path]:
-        """Yield the sources that packages in *folders* are links to, as in a monorepo."""
-        for link in (link for folder in folders for link in _links(folder)):
+    def _places(self) -> tuple[Path, ...]:
+        """Return each `node_modules` that Node looks into from the workspace's root, the nearest first."""
+        own = self._root / "node_modules"
+        return (own, *self.folders_above()) if own.is_dir() else self.folders_above()
+
+    def linked(self) -> Iterator[Path]:
+        """Yield the folders of the monorepo that the workspace's packages are links to."""
+        for link in (link for folder in self._places() for link in _links(folder)):
             target = Path(os.path.realpath(link))
             if target.is_relative_to(self.top) and not self._root.is_relative_to(target):
                 yield target

@@ -149,7 +149,6 @@ class PushService:
                 consented=consented or reach.target.kind == "embedded",
                 agreed=agreed,
                 live_functions=live_functions,
-                root=self._ports.sandbox.seen_at(),
             )
             run = await self._run_again_if_raced(terms, _Stages(progress or NoProgress()))
         result = self._concluded(purpose, reach, run)
@@ -172,8 +171,7 @@ class PushService:
             PushUnderWay: The CLI already runs in this workspace.
             SandboxError: The workspace cannot be made ready.
         """
-        root, deadline_s = self._ports.sandbox.seen_at(), self._bounds.deadline_s
-        terms = PushTerms(purpose="check", reach=None, deadline_s=deadline_s, root=root)
+        terms = PushTerms(purpose="check", reach=None, deadline_s=self._bounds.deadline_s)
         run = await self._run(terms, _Stages(progress or NoProgress()))
         failure, diagnostics = _findings("check", run)
         return CheckResult(
@@ -215,6 +213,7 @@ class PushService:
         async with self._ports.leases.hold(f"workspace:{self._workspace}", ttl_s=self._bounds.lease_s):
             await sandbox.ensure(stages.reached)
             await stages.reached("bundling")
+            terms = replace(terms, root=sandbox.seen_at(), linked=sandbox.linked_at())
             async with self._ports.gate.open(terms, stages.reached) as session:
                 command = self._command(session, terms, await self._generated())
                 ended = await sandbox.exec(command, on_output=lambda _: None, until=session.settled)

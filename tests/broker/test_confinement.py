@@ -68,6 +68,23 @@ async def test_the_projects_own_files_and_its_packages_pass(opened, deployment, 
     assert 200 == answer.status_code
 
 
+@pytest.mark.parametrize(
+    ("path", "failure"),
+    [
+        ("../shared/index.ts", None),
+        ("/home/ada/shared/data.json", None),
+        ("../shared/.env", "source"),
+        ("../shared/../secret.ts", "source"),
+        ("../shared-not/index.ts", "source"),
+    ],
+)
+async def test_the_sources_of_a_linked_package_pass_and_its_hidden_files_do_not(opened, path, failure):
+    async with opened(root=ROOT, linked=(ROOT.parent / "shared",)) as cli:
+        await cli.start_push(module(source=headed(path)))
+
+        assert failure == cli.session.verdict().failure
+
+
 def app(**members):
     return {"changedModules": [module()], "unchangedModuleHashes": []} | members
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from mcp_convex.domain.errors import InstallFailed
 from mcp_convex.domain.models import FilePath
 from mcp_convex.sandboxes import npm_environment
-from tests.doubles.projects import PACKAGE_FILES, TEMPLATE, installed_packages
+from tests.doubles.npm import PACKAGE_FILES
+from tests.doubles.projects import TEMPLATE, installed_packages
 from tests.sandboxes.conftest import no_progress, run
 
 pytestmark = pytest.mark.anyio
@@ -177,6 +178,10 @@ async def test_in_a_monorepo_the_packages_around_the_workspace_are_seen(tmp_path
     await sandbox.ensure(no_progress)
     ended = await run(sandbox, "node", "-p", "require('@acme/shared')")
     assert "shared\n" == ended.output
+    assert (PurePosixPath(shared),) == sandbox.linked_at()
+    # esbuild looks for packages in each folder above a file, and gives up at a package.json that it must not read.
+    looks = f"fs.readFileSync('{top}/package.json', 'utf8'), ['..', '{top}'].every((at) => fs.readdirSync(at).length)"
+    assert "true\n" == (await run(sandbox, "node", "-p", looks)).output
 
 
 async def test_without_a_network_the_person_is_told(root, open_sandbox) -> None:

@@ -30,6 +30,8 @@ class PushTerms:
     """What is live now, so that the gate can say what a push adds and removes; None where nobody asked."""
     root: PurePosixPath | None = None
     """The project's folder as the CLI sees it, for imports that are named by an absolute path."""
+    linked: tuple[PurePosixPath, ...] = ()
+    """The folders outside of it whose sources belong to it: those of the packages that it links to."""
 
 
 class GateSession(ABC):

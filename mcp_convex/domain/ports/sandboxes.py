@@ -21,6 +21,8 @@ class Launch:
     """Complete: nothing is inherited from this server."""
     readable: Sequence[Path] = ()
     """Beside the system's own programs and libraries, and Node."""
+    listable: Sequence[Path] = ()
+    """Directories in which names may be looked up, at any depth; modes with a `has_own_tree` show no others anyway."""
     writable: Sequence[Path] = ()
     mounts: Mapping[Path, Path] = field(default_factory=dict[Path, Path])
     """Writable directories, each with the path where it appears; only in modes with a `has_own_tree`."""
@@ -144,6 +146,10 @@ class Sandbox(ABC):
     @abstractmethod
     def seen_at(self) -> PurePosixPath:
         """Return the workspace's folder as a command in the sandbox sees it."""
+
+    def linked_at(self) -> tuple[PurePosixPath, ...]:
+        """Return the folders of the packages that the workspace links to, as in a monorepo, as a command sees them."""
+        return ()
 
     @abstractmethod
     def gate_url(self, url: str) -> str:

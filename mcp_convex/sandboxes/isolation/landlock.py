@@ -75,6 +75,8 @@ def ruleset(launch: Launch, *, readable: Sequence[Path] = ()) -> int:
 def _rules(launch: Launch, readable: Sequence[Path], handled: int) -> Iterator[tuple[Path, int]]:
     for path in (*SYSTEM, *_PROC, *readable, *launch.readable):
         yield path, _READ & handled
+    for path in launch.listable:
+        yield path, _READ_DIR & handled
     for path in (*launch.writable, *launch.mounts, *_DEVICES):
         yield path, handled
 
