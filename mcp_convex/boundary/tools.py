@@ -43,7 +43,24 @@ def _make_strict(tool: Tool) -> None:
     model.model_config |= ConfigDict(extra="forbid", hide_input_in_errors=True)
     model.model_rebuild(force=True)
     tool.parameters = _without_titles(model.model_json_schema(by_alias=True))
-    tool.fn_metadata.output_schema = _without_titles(tool.fn_metadata.output_schema or {})
+    tool.fn_metadata.output_schema = _or_error(_without_titles(tool.fn_metadata.output_schema or {}))
+
+
+def _or_error(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return *schema* with what stands in its place where a call fails."""
+    # The TypeScript SDK 1 holds errors to the schema too, and shows an agent nothing of one that does not fit.
+    required = schema.pop("required", [])
+    properties = {**schema.pop("properties"), "error": _ERROR}
+    return {**schema, "properties": properties, "anyOf": [{"required": required}, {"required": ["error"]}]}
+
+
+_SAID = ("code", "message", "next_step", "retry")
+_ERROR: JsonValue = {
+    "description": "Stands alone, where the call failed.",
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in _SAID},
+    "required": list(_SAID),
+}
 
 
 def _without_titles(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -14,11 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests.doubles.npm import PACKAGE_FILES, installed_from
+
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "sandbox_template"
-CACHE = Path.home() / ".cache" / "mcp-convex-tests"
-PACKAGE_FILES = ("package.json", "package-lock.json")
-INSTALL_TIMEOUT_S = 600
 BUNDLE_TIMEOUT_S = 120
 
 MakeProject = Callable[[Mapping[str, str]], Path]
@@ -32,23 +29,8 @@ def convex_project(tmp_path_factory: pytest.TempPathFactory) -> MakeProject:
 
 
 def installed_packages() -> Path:
-    """Return a folder whose `node_modules` holds what `sandbox_template` locks, installed if it was not yet."""
-    lock = (TEMPLATE / "package-lock.json").read_bytes()
-    folder = CACHE / hashlib.sha256(lock).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if not (folder / ".ready").exists():
-            _install(folder)
-            (folder / ".ready").touch()
-    return folder
-
-
-def _install(folder: Path) -> None:
-    for name in PACKAGE_FILES:
-        shutil.copy(TEMPLATE / name, folder / name)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=INSTALL_TIMEOUT_S)  # noqa: S603
+    """Return a folder whose `node_modules` holds what `sandbox_template` locks."""
+    return installed_from(TEMPLATE)
 
 
 def make_project(folder: Path, sources: Mapping[str, str]) -> Path:

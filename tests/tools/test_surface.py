@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 from mcp import Client
 
 from mcp_convex.tools import TOOLSETS, offered
@@ -56,6 +57,14 @@ async def test_an_unknown_argument_is_refused_and_its_value_not_repeated(world, 
     assert "invalid_arguments" == result.structured_content["error"]["code"]
     assert "surprise" in result.structured_content["error"]["message"]
     assert "c4n4ry" not in result.model_dump_json()
+
+
+async def test_an_error_fits_the_schema_too_for_some_clients_show_nothing_that_does_not(world):
+    for tool in await listed(world):
+        refused = (await world.call(tool.name, surprise=True)).structured_content
+        assert tool.output_schema["properties"]["error"]["required"] == list(refused["error"])
+        Draft202012Validator(tool.output_schema).validate(refused)
+        assert not Draft202012Validator(tool.output_schema).is_valid({**refused, "surprise": True}), tool.name
 
 
 async def test_the_definitions_are_what_was_agreed(world):
