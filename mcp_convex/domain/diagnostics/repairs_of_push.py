@@ -214,6 +214,10 @@ _PROGRAMS = (
         r"Cannot find (?:module|package)|missing the package|not installed",
     ),
     Repair(
+        r"generated_elsewhere",
+        "Nothing is written into other packages: have the person run `npx convex codegen` for it once.",
+    ),
+    Repair(
         r"compiler_failed|program_crashed|cli_crashed",
         "If the text names a file or package of the workspace, correct that; else tell the operator.",
     ),
