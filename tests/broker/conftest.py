@@ -97,7 +97,7 @@ async def deployment():
 @pytest.fixture(scope="session")
 async def gate(anyio_backend):
     gate = LocalGate(
-        Tuning(patience_s=0.15, first_pause_s=0.01, longest_pause_s=0.02, silence_s=0.2, optional_s=0.2, proof_s=1)
+        Tuning(patience_s=0.15, first_pause_s=0.01, longest_pause_s=0.02, silence_s=0.6, optional_s=0.6, proof_s=1)
     )
     yield gate
     await gate.aclose()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import anyio
 import pytest
 
+from mcp_convex.broker import LocalGate, Tuning
 from mcp_convex.domain.ports import GateSession
 from mcp_convex.domain.pushes import GateVerdict
 from tests.doubles.deployment import ADMIN_KEY, Answers, Says
@@ -32,6 +33,14 @@ APP = {
     "convex/messages.ts": MESSAGES,
 }
 DEADLINE_S = 60
+
+
+@pytest.fixture(scope="session")
+async def gate(anyio_backend):
+    """A gate that gives a busy machine's deployment its time: nothing here is about silence."""
+    gate = LocalGate(Tuning(patience_s=0.15, first_pause_s=0.01, longest_pause_s=0.02))
+    yield gate
+    await gate.aclose()
 
 
 @dataclass
