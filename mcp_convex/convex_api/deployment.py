@@ -16,7 +16,7 @@ from pydantic import JsonValue, SecretStr
 
 from mcp_convex.convex_api.failures import FUNCTION_FAILED, not_allowed, unexpected
 from mcp_convex.convex_api.http import BRIEF_ANSWER_S, Answer, Call, Http, json_body
-from mcp_convex.convex_api.logs import merged
+from mcp_convex.convex_api.logs import just_before, merged
 from mcp_convex.convex_api.one_off import one_off_module
 from mcp_convex.convex_api.peers import DEPLOYMENT
 from mcp_convex.convex_api.retry import Retry
@@ -139,15 +139,16 @@ class HttpDeploymentApi(DeploymentApi):
         return Page(table=table, documents=found.page, cursor=None if found.is_done else found.continue_cursor)
 
     async def read_logs(self, reach: Reach, *, cursor: str | None, wait_s: float) -> LogPage:
-        since = cursor or "0"
-        call = Call(
-            path=f"/api/stream_function_logs?cursor={since}", long_poll=True, answer_s=max(wait_s, LOG_ANSWER_S)
-        )
-        answer = await self._send(reach, call)
-        if not answer.body:
-            return LogPage(entries=(), cursor=since)
-        found = parse_json(WireLogs, answer.body)
+        if cursor and not wait_s and (await self._logged_after(reach, just_before(cursor))).new_cursor == float(cursor):
+            return LogPage(entries=(), cursor=cursor)
+        found = await self._logged_after(reach, cursor or "0", wait_s)
         return LogPage(entries=merged(found.entries), cursor=repr(found.new_cursor))
+
+    async def _logged_after(self, reach: Reach, cursor: str, wait_s: float = 0) -> WireLogs:
+        # Convex waits a minute where there is nothing, and does not know `wait_s`; an embedded deployment does.
+        path = f"/api/stream_function_logs?cursor={cursor}&wait_s={wait_s:g}"
+        answer = await self._send(reach, Call(path=path, long_poll=True, answer_s=wait_s + LOG_ANSWER_S))
+        return parse_json(WireLogs, answer.body) if answer.body else WireLogs(entries=(), new_cursor=float(cursor))
 
     async def list_env_vars(self, reach: Reach) -> tuple[str, ...]:
         answer = await self._send(reach, Call(path="/api/v1/list_environment_variables"))

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from mcp_convex.convex_api.wire import KINDS, WireLogEntry, function_name
 from mcp_convex.domain.models import LogEntry
 
 _SYSTEM = "_system/"
+
+
+def just_before(cursor: str) -> str:
+    """
+    Return the cursor that leads to the entry which *cursor* comes after, and to what is later.
+
+    Asked with it, a deployment answers at once, also where nothing was logged since: each
+    entry has a cursor of its own (convex-backend 2026-08), and that one is the last.
+    """
+    return repr(math.nextafter(float(cursor), 0.0))
 
 
 def merged(pieces: Iterable[WireLogEntry]) -> tuple[LogEntry, ...]:

@@ -61,11 +61,12 @@ class LogRoutes:
         ]
 
     async def stream(self, request: Request) -> Response:
-        """Answer with the entries after `cursor`, at once or when there are some."""
+        """Answer with the entries after `cursor`, at once or when there are some, and after `wait_s` in any case."""
         self._access.check_admin(request)
         try:
             cursor_ms = float(request.query_params.get("cursor", "0"))
+            wait_s = float(request.query_params.get("wait_s", _POLL_S))
         except ValueError:
             raise bad_request("BadCursor", "The cursor is no number.") from None
-        entries, new_cursor = await self._logs.wait_after(cursor_ms, _POLL_S)
+        entries, new_cursor = await self._logs.wait_after(cursor_ms, min(_POLL_S, wait_s))
         return JSONResponse({"entries": entries, "newCursor": new_cursor})

@@ -13,7 +13,8 @@ from mcp_convex.services.excerpts import excerpt_lines, excerpt_text, fitting, s
 from mcp_convex.services.targets import TargetService
 
 MOST_ENTRIES = 200
-LONGEST_WAIT_S = 60.0
+LONGEST_WAIT_S = 30
+"""Clients give a call up after 60, unless told otherwise."""
 
 _CURSOR = re.compile(r"\d{1,16}(?:\.\d{1,9})?")
 """Milliseconds, as the deployment counts them."""
@@ -41,7 +42,7 @@ class LogService:
 
         Args:
             function: Only of functions whose name contains this.
-            wait_s: Seconds to wait where nothing was logged yet, at most 60.
+            wait_s: Seconds to wait where nothing was logged yet, at most 30.
 
         Raises:
             InvalidArguments: *limit* or *cursor* is out of range.

@@ -88,9 +88,12 @@ async def read_logs(
         str | None, Field(max_length=400, description="Only of functions whose name contains this.")
     ] = None,
     only_errors: Annotated[bool, Field(description="Only executions that failed.")] = False,
+    wait_s: Annotated[float, Field(ge=0, le=30, description="Seconds to wait where nothing is new.")] = 0,
 ) -> LogPage:
     """Read what the deployment's functions logged, with duration and success of each execution."""
-    return await (await services(ctx)).logs.read(limit=limit, cursor=cursor, function=function, only_errors=only_errors)
+    return await (await services(ctx)).logs.read(
+        limit=limit, cursor=cursor, function=function, only_errors=only_errors, wait_s=wait_s
+    )
 
 
 TOOLS = (list_functions, run_function, run_query, list_tables, read_table, read_logs)

@@ -229,14 +229,28 @@ async def test_the_pieces_of_an_execution_become_one_entry():
     assert ("GET /hook", "http_action", None) == (hook.function, hook.kind, hook.success)
 
 
-async def test_reading_logs_goes_on_from_the_cursor_and_ends_when_nothing_comes():
-    deployment = ConvexDeployment(log_entries=[piece()])
+async def test_reading_logs_goes_on_from_the_cursor_and_waits_for_nothing_unasked():
+    deployment = ConvexDeployment(log_entries=[piece(), piece(executionId="e2", timestamp=1_700_000_001.5)])
     convex = api_of(deployment)
 
     first = await convex.read_logs(reach_of(), cursor=None, wait_s=0)
     then = await convex.read_logs(reach_of(), cursor=first.cursor, wait_s=0)
+    assert (2, (), first.cursor) == (len(first.entries), then.entries, then.cursor)
 
-    assert ((), first.cursor) == (then.entries, then.cursor)
+    deployment.log_entries.append(piece(executionId="e3", requestId="r3", timestamp=1_700_000_002.5))
+    later = await convex.read_logs(reach_of(), cursor=first.cursor, wait_s=0)
+    assert ["r3"] == [entry.request_id for entry in later.entries]
+    assert 0 == deployment.silences
+
+
+async def test_waiting_for_logs_ends_when_nothing_comes():
+    deployment = ConvexDeployment(log_entries=[piece()])
+    convex = api_of(deployment)
+    first = await convex.read_logs(reach_of(), cursor=None, wait_s=0)
+
+    then = await convex.read_logs(reach_of(), cursor=first.cursor, wait_s=5)
+
+    assert ((), first.cursor, 1) == (then.entries, then.cursor, deployment.silences)
 
 
 async def test_only_the_names_of_env_vars_leave_the_adapter():

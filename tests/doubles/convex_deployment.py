@@ -47,6 +47,8 @@ class ConvexDeployment:
     shapes: Json | None = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     log_entries: list[Json] = field(default_factory=list)
+    silences: int = 0
+    """How often it had nothing to say about the logs, and would have waited for something."""
     counts: bool = True
     status_of_throws: int = 200
     overrides: dict[str, Callable[[httpx2.Request], httpx2.Response]] = field(default_factory=dict)
@@ -138,6 +140,7 @@ class ConvexDeployment:
     def _logs(self, cursor_ms: float) -> httpx2.Response:
         later = [entry for entry in self.log_entries if entry["timestamp"] * 1000 > cursor_ms]
         if not later:
+            self.silences += 1
             raise httpx2.ReadTimeout("nothing was logged")
         return httpx2.Response(200, json={"entries": later, "newCursor": later[-1]["timestamp"] * 1000})
 

@@ -126,6 +126,15 @@ async def test_logs_tell_which_function_ran_and_what_it_said(chat: Running) -> N
     assert entry["executionTime"] >= 0
 
 
+async def test_logs_are_answered_at_once_to_who_does_not_wait(chat: Running) -> None:
+    with anyio.fail_after(30):
+        said = await chat.http.get(
+            "/api/stream_function_logs?cursor=9e15&wait_s=0", headers={"Authorization": f"Convex {chat.key}"}
+        )
+
+    assert {"entries": [], "newCursor": 9e15} == said.json()
+
+
 async def test_a_snapshot_is_exported_and_imported_again(chat: Running) -> None:
     upload_url = await chat.value("mutation", "files:uploadUrl")
     stored = (await chat.http.post(upload_url, content=b"kept", headers={"content-type": "text/plain"})).json()

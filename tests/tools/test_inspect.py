@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import anyio
 import pytest
 
 from tests.world import SCHEMA
@@ -109,6 +112,17 @@ async def test_logs_tell_what_ran(live):
     assert any("adding" in line and "logged" in line for line in entries[-1]["lines"])
     failed = await live.content("read_logs", only_errors=True)
     assert all(entry["success"] is False for entry in failed["entries"])
+
+
+async def test_logs_are_waited_for_where_that_is_asked_for(live):
+    cursor = (await live.content("read_logs"))["cursor"]
+    assert [] == (await live.content("read_logs", cursor=cursor))["entries"]
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(live.content, "run_function", name="notes:top"))
+        (entry,) = (await live.content("read_logs", cursor=cursor, wait_s=20))["entries"]
+
+    assert "notes:top" == entry["function"]
 
 
 async def test_the_live_schema_and_functions_are_resources(live):
