@@ -17,8 +17,8 @@ from pydantic import SecretStr
 
 from mcp_convex import __version__, logs
 from mcp_convex.domain.errors import ConvexMcpError, InvalidArguments
+from mcp_convex.domain.models import LOCAL_PRINCIPAL, Target
 from mcp_convex.domain.ports import Reach
-from mcp_convex.domain.secrets import AdminKeyValue
 from mcp_convex.settings import Settings, describe, load
 
 if TYPE_CHECKING:
@@ -121,24 +121,28 @@ async def _init(settings: Settings, _: argparse.Namespace) -> int:
 
 
 async def _connect(settings: Settings, args: argparse.Namespace) -> int:
-    key = AdminKeyValue(SecretStr(_key(args.admin_key_file)))
+    given = _credential(args.token_file or args.admin_key_file)
     async with _services(settings) as services:
-        target = await services.targets.link(args.url, key)
-    print(f"This workspace now pushes to {target.name} ({target.url}).")  # noqa: T201
+        found = await services.grants.take(LOCAL_PRINCIPAL, given, args.url)
+    if isinstance(found, Target):
+        print(f"This workspace now pushes to {found.name} ({found.url}).")  # noqa: T201
+    else:
+        of = found.project or found.team
+        print(f"Connected to Convex: {found.scope} {of.slug if of else found.id}.")  # noqa: T201
     return 0
 
 
-def _key(file: str) -> str:
+def _credential(file: str) -> SecretStr:
     try:
         key = (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")).strip()
     except (OSError, UnicodeDecodeError):
         key = ""
     if not key or len(key.split()) != 1:
         raise InvalidArguments(
-            f"`{file}` does not hold an admin key on one line.",
-            next_step="Pass a file that holds the key alone, or `-` and the key on standard input.",
+            f"`{file}` does not hold a token or key on one line.",
+            next_step="Pass a file that holds it alone, or `-` and send it to standard input.",
         )
-    return key
+    return SecretStr(key)
 
 
 async def _disconnect(settings: Settings, _: argparse.Namespace) -> int:
@@ -197,12 +201,17 @@ def _no_more(_: argparse.ArgumentParser) -> None:
 
 
 def _connect_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", required=True, help="the deployment's URL, such as https://convex.example.com")
-    parser.add_argument(
-        "--admin-key-file",
-        required=True,
+    parser.add_argument("--url", help="a self-hosted deployment's URL, such as https://convex.example.com")
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument(
+        "--token-file",
         metavar="FILE|-",
-        help="a file that holds its admin key; - for standard input",
+        help="a file that holds a team's or project's access token, or a deploy key; - for standard input",
+    )
+    given.add_argument(
+        "--admin-key-file",
+        metavar="FILE|-",
+        help="a file that holds the admin key of the deployment at --url; - for standard input",
     )
 
 
@@ -224,8 +233,13 @@ _COMMANDS: tuple[tuple[str, str, Command, Callable[[argparse.ArgumentParser], No
     ("demo", "Do the main job once, in a workspace of its own, and show each call.", _demo, _no_more),
     ("doctor", "Say what this machine lacks.", _doctor, _no_more),
     ("init", "Write the example functions into the workspace.", _init, _no_more),
-    ("connect", "Make a self-hosted deployment the workspace's target.", _connect, _connect_options),
-    ("disconnect", "Forget the workspace's self-hosted deployment and delete its key.", _disconnect, _no_more),
+    (
+        "connect",
+        "Connect to Convex with a token, or make a deployment the workspace's target.",
+        _connect,
+        _connect_options,
+    ),
+    ("disconnect", "Forget the workspace's deployment and delete its key.", _disconnect, _no_more),
     ("push", "Push the workspace, as the tool does.", _push, _push_options),
     ("set-up-auth", "Give the deployment the keys that Convex Auth needs.", _set_up_auth, _auth_options),
     ("keys", "Replace the key that encrypts stored credentials.", _keys, _keys_options),

@@ -1,4 +1,4 @@
-"""The login that Convex's own CLI keeps for this machine's person, in `~/.convex/config.json`."""
+"""The login that Convex's own CLI keeps for this machine's person, in a folder such as `~/.convex`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class _Config(BaseModel):
 
 
 class CliLoginFile(CliLogin):
-    def __init__(self, home: Path) -> None:
-        self._file = home / ".convex" / "config.json"
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "config.json"
 
     def exists(self) -> bool:
         return self._file.is_file()

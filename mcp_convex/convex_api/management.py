@@ -18,6 +18,7 @@ from mcp_convex.convex_api.management_wire import (
     WireProjects,
     WireTeam,
     WireTokenDetails,
+    WireUrl,
 )
 from mcp_convex.convex_api.peers import CLOUD
 from mcp_convex.convex_api.retry import Retry
@@ -56,23 +57,30 @@ class HttpManagementApi(ManagementApi):
         """Give back the connections."""
         await self._http.close()
 
-    async def details(self, token: AccessTokenValue) -> tuple[Team, Project | None]:
+    async def details(self, token: AccessTokenValue) -> tuple[tuple[Team, ...], Project | None]:
         try:
             found = parse_json(WireTokenDetails, await self._get(token, "/v1/token_details"))
         except (AccessError, InputError, UnexpectedAnswer):
             if _prefix(token):
                 raise
-            return await self._first_team(token), None  # a login says nothing of what it is
+            return await self._teams(token), None  # a login says nothing of what it is
         if found.project_id is not None:
             project = parse_json(WireProject, await self._get(token, f"/v1/projects/{found.project_id}")).to_domain()
-            return _team(project.team_id, project.team_slug), project
+            return (_team(project.team_id, project.team_slug),), project
         if found.team_id is None:
             raise unexpected("Convex does not say what the token opens.")
-        return _team(TeamId(found.team_id), _prefix(token).partition(":")[2]), None
+        return (_team(TeamId(found.team_id), _prefix(token).partition(":")[2]),), None
 
-    async def list_teams(self, token: AccessTokenValue) -> tuple[Team, ...]:
-        found = parse_json(tuple[WireTeam, ...], await self._get(token, "/api/teams"))
-        return tuple(Team(id=TeamId(team.id), slug=team.slug, name=team.name) for team in found)
+    async def deployment_url(self, key: AdminKeyValue) -> str:
+        # As Convex's CLI (1.48) does it: a deployment may have another host than its name suggests.
+        call = Call(
+            path="/api/deployment/url_for_key",
+            body=json_body({"deployKey": key.get_secret_value()}),
+            optional=True,
+            answer_s=self._answer_s,
+        )
+        answer = await self._http.send(self._host, key, call)
+        return parse_json(WireUrl, answer.body).root
 
     async def list_projects(
         self, token: AccessTokenValue, team: TeamId, *, search: str | None = None
@@ -139,11 +147,11 @@ class HttpManagementApi(ManagementApi):
         return AdminKeyValue(parse_json(WireDeployKey, answer.body).deploy_key)
 
     async def revoke(self, token: AccessTokenValue) -> bool:
-        team, project = await self.details(token)
+        teams, project = await self.details(token)
         if project is not None:
             return False  # only the dashboard ends the grant of one project
         body = json_body({"id": token.get_secret_value()})
-        path = f"/v1/teams/{team.id}/delete_access_token"
+        path = f"/v1/teams/{teams[0].id}/delete_access_token"
         try:
             await self._http.send(self._host, token, Call(path=path, body=body, optional=True, answer_s=self._answer_s))
         except (InputError, UnexpectedAnswer):
@@ -154,11 +162,11 @@ class HttpManagementApi(ManagementApi):
         call = Call(path=path, optional=True, answer_s=self._answer_s)
         return (await self._http.send(self._host, token, call)).body
 
-    async def _first_team(self, token: AccessTokenValue) -> Team:
-        teams = await self.list_teams(token)
-        if not teams:
+    async def _teams(self, token: AccessTokenValue) -> tuple[Team, ...]:
+        found = parse_json(tuple[WireTeam, ...], await self._get(token, "/api/teams"))
+        if not found:
             raise NotFound("That login belongs to no team.", next_step="Ask the person to create a team at Convex.")
-        return teams[0]
+        return tuple(Team(id=TeamId(team.id), slug=team.slug, name=team.name) for team in found)
 
     def _creating(self, path: str, body: Mapping[str, object]) -> Call:
         return Call(path=path, body=json_body(body), repeatable=False, optional=True, answer_s=self._answer_s)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import quote
 
-from pydantic import SecretStr
+from pydantic import RootModel, SecretStr
 
 from mcp_convex.convex_api.failures import unexpected
 from mcp_convex.convex_api.wire import PublicUrl, Wire
@@ -100,3 +100,7 @@ class WireDeployment(Wire):
 
 class WireDeployKey(Wire):
     deploy_key: SecretStr
+
+
+class WireUrl(RootModel[PublicUrl]):
+    """A URL and nothing around it."""

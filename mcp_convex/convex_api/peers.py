@@ -61,7 +61,7 @@ DEPLOYMENT = Peer(
     if_lost="Look at the data or the logs before calling again.",
 )
 
-_REJECTED = Said("Convex does not accept this connection's token any more.", "Call `connect` again.")
+_REJECTED = Said("Convex does not accept the token: it is mistyped, expired or revoked.", "Call `connect` again.")
 _NO_PROJECT = Said("Convex knows no such project, or none that this connection opens.", "Call `list_projects`.")
 
 CLOUD = Peer(

@@ -63,8 +63,8 @@ class Connection(Model):
     ended_at: datetime | None = None
 
 
-PagePurpose = Literal["connect", "env_var", "credential"]
-"""`connect` is the consent to a grant, `env_var` the entry of one secret value, `credential` that of a token."""
+PagePurpose = Literal["connect", "team", "env_var"]
+"""`connect` is the consent to a grant, `team` the choice among a login's teams, `env_var` the entry of one value."""
 
 
 class PendingPage(Model):

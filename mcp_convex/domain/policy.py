@@ -39,8 +39,18 @@ class Policy(Model):
         Raises:
             BlockedByPolicy: It is a production deployment, and the operator has not enabled those.
         """
-        if target.type == "prod" and not self.allow_production:
+        if target.type == "prod":
+            self.check_production(f"`{target.name}`")
+
+    def check_production(self, what: str) -> None:
+        """
+        Return if the server may touch production, for which *what* is.
+
+        Raises:
+            BlockedByPolicy: The operator has not enabled it.
+        """
+        if not self.allow_production:
             raise BlockedByPolicy(
-                f"`{target.name}` is a production deployment, which this server may not touch.",
+                f"{what} is for production, which this server may not touch.",
                 next_step="Use a dev or preview deployment. Only the operator can enable production.",
             )

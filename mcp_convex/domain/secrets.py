@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import NewType
+from typing import Literal, NewType
 from urllib.parse import quote
 
 from pydantic import SecretStr
@@ -23,7 +23,19 @@ VerifierValue = NewType("VerifierValue", SecretStr)
 PlaceholderValue = NewType("PlaceholderValue", SecretStr)
 """The key that a sandboxed CLI is given: valid at the gate only, for one push only."""
 
+CredentialShape = Literal["access_token", "deploy_key", "admin_key"]
+"""`admin_key` is one whose deployment Convex's cloud does not know: its URL has to be told beside it."""
+
 REDACTED = "[redacted]"
+
+
+def shape_of(credential: SecretStr) -> CredentialShape:
+    """Say what *credential* is, by what stands in front of its secret part."""
+    prefix, bar, _ = credential.get_secret_value().rpartition("|")
+    kind, colon, of = prefix.partition(":")
+    if colon and kind in {"dev", "prod", "preview", "custom"} and ":" not in of:
+        return "deploy_key"
+    return "admin_key" if bar and not colon else "access_token"
 
 
 def is_for_production(key: AdminKeyValue) -> bool:

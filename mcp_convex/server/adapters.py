@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -116,6 +117,8 @@ def _oauth(settings: Settings, stack: AsyncExitStack) -> OAuthApi | None:
 
 
 def _cli_login(settings: Settings) -> CliLogin | None:
-    """Return the login of Convex's CLI, unless it would go to another host than the one that it is for."""
-    is_for_convex = settings.provision_host == Settings.model_fields["provision_host"].default
-    return CliLoginFile(Path.home()) if is_for_convex else None
+    """Return the login that Convex's CLI keeps for the host that it would go to; None where it keeps none for that."""
+    if settings.provision_host == Settings.model_fields["provision_host"].default:
+        return CliLoginFile(Path.home() / ".convex")
+    port = urlsplit(settings.provision_host).port
+    return CliLoginFile(Path.home() / f".convex-test-{port}") if port else None

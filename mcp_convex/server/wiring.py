@@ -43,8 +43,8 @@ async def wired(settings: Settings, place: Place, adapters: Adapters) -> AsyncGe
 
     local_pages = LocalPages(settings.pages_port, site)
     pages = PageService(adapters.store.pages, local_pages, owner=place.owner)
-    services = _services(settings, place, adapters, targets, pages)
     grants = GrantService(_grant_ports(adapters), targets, callback_url=local_pages.callback_url)
+    services = _services(settings, place, adapters, targets, (pages, grants))
     desk = Desk(pages=pages, grants=grants, set_secret=services.env_vars.set_secret, person=ThisAccount())
     try:
         yield services
@@ -53,8 +53,13 @@ async def wired(settings: Settings, place: Place, adapters: Adapters) -> AsyncGe
 
 
 def _services(
-    settings: Settings, place: Place, adapters: Adapters, targets: TargetService, pages: PageService
+    settings: Settings,
+    place: Place,
+    adapters: Adapters,
+    targets: TargetService,
+    asking: tuple[PageService, GrantService],
 ) -> Services:
+    pages, grants = asking
     api, sandbox, store = adapters.api, adapters.sandbox, adapters.store
     policy, owner = settings.policy, place.owner
     pushing = PushPorts(sandbox=sandbox, gate=adapters.gate, api=api, leases=store.leases, pushes=store.pushes)
@@ -75,6 +80,7 @@ def _services(
         logs=LogService(api, targets),
         targets=targets,
         connections=ConnectionService(connecting, pages, targets, owner=owner[0]),
+        grants=grants,
         projects=ProjectService(provisioning, targets, policy, owner=owner),
         env_vars=EnvVarService(EnvVarPorts(api=api, sandbox=sandbox), targets, pages, policy, owner=owner),
         auth_keys=AuthKeyService(api, targets, policy),

@@ -11,6 +11,7 @@ from mcp_convex.services.data import DataService
 from mcp_convex.services.env_vars import EnvVarService
 from mcp_convex.services.files import FileService
 from mcp_convex.services.functions import FunctionService
+from mcp_convex.services.grants import GrantService
 from mcp_convex.services.logs import LogService
 from mcp_convex.services.projects import ProjectService
 from mcp_convex.services.pushes import PushService
@@ -28,6 +29,7 @@ class Services:
     logs: LogService
     targets: TargetService
     connections: ConnectionService
+    grants: GrantService
     projects: ProjectService
     env_vars: EnvVarService
     auth_keys: AuthKeyService

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from mcp_convex.domain.errors import ConvexMcpError, InvalidArguments, NotConnec
 from mcp_convex.domain.models import Model, PrincipalId, Target, WorkspaceId
 from mcp_convex.domain.ports import ConnectionStore, ManagementApi
 from mcp_convex.services.errands import Awaited, Errand, Opened
+from mcp_convex.services.grants import new_connection_id
 from mcp_convex.services.pages import PAGE_LIFE, PageService, utc_now
 from mcp_convex.services.targets import TargetService
 
@@ -117,12 +117,14 @@ class ConnectionService:
     async def _fresh(self, scope: Scope) -> Connection:
         """Return the connection that is asked for: the one already under way for *scope*, else a new one."""
         for known in await self._all():
-            if known.scope == scope and known.state == "failed":
+            if known.scope == scope and known.state == "failed" and known.team is None:
+                # One that stood once is taken up again when its team is connected anew, with what came through it.
                 await self._ports.store.delete(self._principal, known.id)
             if known.scope == scope and known.state == "connecting":
                 return known.model_copy(update={"started_at": self._now()})
-        id_ = ConnectionId(secrets.token_urlsafe(12))
-        return Connection(id=id_, scope=scope, grant="oauth", state="connecting", started_at=self._now())
+        return Connection(
+            id=new_connection_id(), scope=scope, grant="oauth", state="connecting", started_at=self._now()
+        )
 
     async def _outcome(self, id_: str, wait_s: float) -> Connecting:
         with anyio.move_on_after(wait_s):
@@ -180,7 +182,8 @@ class ConnectionService:
                 return "Wait for the person, then call `get_connection`."
             case Connection(state="connecting"):
                 return (
-                    "This is slow, but not given up: the person may still be on the page. Ask them, call"
+                    "This is slow, but not given up: the person may still be on the page, or Convex may have told them"
+                    " there why it refuses, such as that the operator's application is not verified. Ask them, call"
                     " `get_connection` again, and call `connect` only if they need a new link."
                 )
             case Connection(retryable=True):

@@ -176,9 +176,13 @@ class EnvVarService:
 
     async def _change(self, reach: Reach, values: Mapping[str, str | SecretStr]) -> EnvVarsChanged:
         there = await self._ports.api.list_env_vars(reach)
-        check_totals(there, {name: len(value) for name, value in values.items()})
+        check_totals(there, {name: _size(value) for name, value in values.items()})
         await self._ports.api.set_env_vars(reach, values)
         return EnvVarsChanged(deployment=reach.target.name, set=tuple(sorted(values)))
+
+
+def _size(value: str | SecretStr) -> int:
+    return len((value.get_secret_value() if isinstance(value, SecretStr) else value).encode())
 
 
 def _check_not_secret(values: Mapping[str, str]) -> None:

@@ -13,12 +13,13 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from mcp_convex.domain.connections import Connection, ConnectionId, Grant, OAuthFlow, PendingPage
+from mcp_convex.domain.connections import Connection, ConnectionId, Grant, OAuthFlow, PendingPage, Project, Team
 from mcp_convex.domain.errors import (
     ActionNotAllowed,
     BlockedByPolicy,
     ConvexMcpError,
     CredentialRejected,
+    InvalidArguments,
     NotConnected,
     NotFound,
     SettingsInvalid,
@@ -27,7 +28,7 @@ from mcp_convex.domain.errors import (
 )
 from mcp_convex.domain.models import PrincipalId, Target
 from mcp_convex.domain.ports import CliLogin, ConnectionStore, ManagementApi, OAuthApi, PageStore
-from mcp_convex.domain.secrets import AccessTokenValue, AdminKeyValue, VerifierValue
+from mcp_convex.domain.secrets import AccessTokenValue, AdminKeyValue, VerifierValue, shape_of
 from mcp_convex.services.pages import utc_now
 from mcp_convex.services.targets import TargetService
 
@@ -149,18 +150,28 @@ class GrantService:
         """
         return await self._fail(principal, ConnectionId(page.subject["connection"]), "The person declined.")
 
-    async def use_cli_login(self, principal: PrincipalId, page: PendingPage) -> Connection:
+    async def teams_of_cli_login(self) -> tuple[Team, ...]:
         """
-        Connect with the login that Convex's CLI keeps.
+        Return the teams that the login of Convex's CLI opens. Only for who has the person's consent.
 
         Raises:
             NotConnected: There is none.
+            ConvexMcpError: Convex did not accept it, or could not be asked.
+        """
+        teams, _ = await self._ports.management.details(await self._cli_login())
+        return teams
+
+    async def use_cli_login(self, principal: PrincipalId, page: PendingPage, team: str | None = None) -> Connection:
+        """
+        Connect with the login that Convex's CLI keeps, to the team with the id *team*, or to the only one.
+
+        Raises:
+            NotConnected: There is none.
+            InvalidArguments: It opens several teams and *team* is none of them.
             ConvexMcpError: Convex did not accept it, or could not be asked. Nothing was stored.
         """
-        if self._ports.cli_login is None:
-            raise NotConnected("There is no login of the Convex CLI here.", next_step="Choose another way.")
-        token = await self._ports.cli_login.read()
-        return await self._hold(principal, ConnectionId(page.subject["connection"]), token, "cli_login")
+        token, id_ = await self._cli_login(), ConnectionId(page.subject["connection"])
+        return await self._hold(principal, id_, token, "cli_login", team=team)
 
     async def use_token(self, principal: PrincipalId, page: PendingPage, token: SecretStr) -> Connection:
         """
@@ -184,6 +195,37 @@ class GrantService:
         await self._ports.connections.delete(principal, ConnectionId(page.subject["connection"]))
         return target
 
+    async def take(self, principal: PrincipalId, given: SecretStr, url: str | None = None) -> Connection | Target:
+        """
+        Connect with a token, or link the workspace by a key: *given* by the person, and known by its shape.
+
+        Where a deploy key's deployment is reached, Convex says; other keys need the *url*.
+
+        Raises:
+            InvalidArguments: The *url* is missing.
+            BlockedByPolicy: It is for production. Nothing was stored.
+            ConvexMcpError: It was not accepted, or nobody could be asked. Nothing was stored.
+        """
+        shape = shape_of(given)
+        if url is None and shape == "access_token":
+            return await self._connect(principal, AccessTokenValue(given))
+        key = AdminKeyValue(given)
+        self._targets.check_key(key)
+        if url is None and shape == "admin_key":
+            raise InvalidArguments("That key does not say which deployment it opens.", next_step="Pass its URL, too.")
+        return await self._targets.link(url or await self._ports.management.deployment_url(key), key)
+
+    async def _connect(self, principal: PrincipalId, token: AccessTokenValue) -> Connection:
+        """Connect with a token for which no page was opened."""
+        id_, started_at = new_connection_id(), self._now()
+        begun = Connection(id=id_, scope="team", grant="team_token", state="connecting", started_at=started_at)
+        return await self._keep(principal, begun, token, await self._opened(token))
+
+    async def _cli_login(self) -> AccessTokenValue:
+        if self._ports.cli_login is None:
+            raise NotConnected("There is no login of the Convex CLI here.", next_step="Choose another way.")
+        return await self._ports.cli_login.read()
+
     def _ways(self) -> tuple[Way, ...]:
         if self._ports.oauth is not None:
             return ("oauth",)
@@ -196,28 +238,54 @@ class GrantService:
         return self._ports.oauth
 
     async def _hold(
-        self, principal: PrincipalId, id_: ConnectionId, token: AccessTokenValue, grant: Grant
+        self,
+        principal: PrincipalId,
+        id_: ConnectionId,
+        token: AccessTokenValue,
+        grant: Grant,
+        *,
+        team: str | None = None,
     ) -> Connection:
-        team, project = await self._ports.management.details(token)
+        opened = await self._opened(token, team)
         # Looked up after the calls to Convex: the agent may have disconnected in the meantime.
         connection = await self.find(principal, id_)
+        return await self._keep(principal, connection.model_copy(update={"grant": grant}), token, opened)
+
+    async def _opened(self, token: AccessTokenValue, team: str | None = None) -> tuple[Team, Project | None]:
+        """Return the one team, and for a grant of that size the project, that *token* is to open."""
+        teams, project = await self._ports.management.details(token)
+        chosen = [one for one in teams if team in {None, str(one.id)}]
+        if len(chosen) != 1:
+            raise InvalidArguments(
+                "That token opens several teams, and none of them was chosen.",
+                next_step="Use the access token of one team: Convex dashboard, Team Settings, Access tokens.",
+            )
+        return chosen[0], project
+
+    async def _keep(
+        self,
+        principal: PrincipalId,
+        connection: Connection,
+        token: AccessTokenValue,
+        opened: tuple[Team, Project | None],
+    ) -> Connection:
+        team, project = opened
+        of_them = {
+            "grant": connection.grant,
+            "state": "connected",
+            "scope": "team" if project is None else "project",
+            "team": team,
+            "project": project,
+            "reason": None,
+            "retryable": False,
+            "ended_at": self._now(),
+        }
         for known in await self._ports.connections.list(principal):
-            if known.id != id_ and known.state == "connected" and (known.team, known.project) == (team, project):
+            if known.id != connection.id and known.team and (known.team.id, known.project) == (team.id, project):
                 # One connection a team or project: the deployments that came through it stay linked.
-                await self._ports.connections.delete(principal, id_)
+                await self._ports.connections.delete(principal, connection.id)
                 connection = known
-        held = connection.model_copy(
-            update={
-                "grant": grant,
-                "state": "connected",
-                "scope": "team" if project is None else "project",
-                "team": team,
-                "project": project,
-                "reason": None,
-                "retryable": False,
-                "ended_at": self._now(),
-            }
-        )
+        held = connection.model_copy(update=of_them)
         await self._ports.connections.put_token(principal, held, token)
         return held
 
@@ -244,6 +312,10 @@ def in_words(exc: ConvexMcpError) -> str:
             return "Convex did not answer. Nothing was changed."
         case _:
             return exc.message
+
+
+def new_connection_id() -> ConnectionId:
+    return ConnectionId(secrets.token_urlsafe(12))
 
 
 def _challenge(verifier: str) -> str:

@@ -84,7 +84,8 @@ class ProjectService:
             NotConnected: There is no connection.
             InvalidArguments: No connection opens *team*, or *cursor* is none of this list.
         """
-        found = [one.project for one in await self._all(team)]
+        async with self._teams.watched():
+            found = [one.project for one in await self._all(team)]
         shown, more = _page(found, cursor, lambda project: str(project.id))
         return Projects(projects=shown, cursor=more)
 
@@ -101,8 +102,9 @@ class ProjectService:
             raise InvalidArguments(
                 "This workspace is linked to no project.", next_step="Pass `project`; `list_projects` shows them."
             )
-        found = await self._find(wanted)
-        there = await self._api.list_deployments(found.opened.token, found.project.id)
+        async with self._teams.watched():
+            found = await self._find(wanted)
+            there = await self._api.list_deployments(found.opened.token, found.project.id)
         shown, more = _page(sorted(there, key=lambda one: one.reference), cursor, lambda one: one.name)
         return Deployments(project=found.project, deployments=shown, cursor=more)
 
@@ -119,7 +121,8 @@ class ProjectService:
         self._policy.check_files()
         if not (wanted := " ".join(name.split())):
             raise InvalidArguments("A project needs a name.", next_step="Pass a `name`.")
-        return await self._provisioning.make(wanted, team, progress or NoProgress())
+        async with self._teams.watched():
+            return await self._provisioning.make(wanted, team, progress or NoProgress())
 
     async def link_project(
         self,
@@ -141,13 +144,14 @@ class ProjectService:
         """
         self._policy.check_files()
         said = progress or NoProgress()
-        await said.report(0, 3, "looking for the project")
-        found = await self._find(project)
-        await said.report(1, 3, "looking for the deployment")
-        chosen, is_new = await self._deployment(found, deployment, expires_in_hours)
-        self._policy.check_read(target_of(chosen))
-        await said.report(2, 3, "linking the workspace")
-        reach = await reach_of(self._api, found.opened, chosen)
+        async with self._teams.watched():
+            await said.report(0, 3, "looking for the project")
+            found = await self._find(project)
+            await said.report(1, 3, "looking for the deployment")
+            chosen, is_new = await self._deployment(found, deployment, expires_in_hours)
+            self._policy.check_read(target_of(chosen))
+            await said.report(2, 3, "linking the workspace")
+            reach = await reach_of(self._api, found.opened, chosen)
         take = self._targets.take_new if is_new else self._targets.take
         target = await take(reach, found.opened.connection.id)
         notes = await self._env_file.point_at(target)

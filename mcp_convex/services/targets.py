@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from mcp_convex.domain.connections import ConnectionId
 from mcp_convex.domain.deployment_urls import deployment_origin
-from mcp_convex.domain.errors import NotFound
+from mcp_convex.domain.errors import CredentialRejected, NotFound
 from mcp_convex.domain.models import DeploymentInfo, PrincipalId, Target, WorkspaceId
 from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import DeploymentApi, EmbeddedDeployments, Reach, TargetStore
@@ -99,6 +99,16 @@ class TargetService:
         """Forget the linked deployment and its key; say whether there was one."""
         return await self._ports.store.delete(self._principal, self._workspace)
 
+    def check_key(self, key: AdminKeyValue) -> None:
+        """
+        Return unless *key* itself says that it is for production, which this server may not touch.
+
+        Raises:
+            BlockedByPolicy: It does.
+        """
+        if is_for_production(key):
+            self._policy.check_production("The key")
+
     async def _admitted(self, reach: Reach) -> Reach:
         """Return *reach* with what the deployment says of itself, unless that or what is known forbids it."""
         self._check(reach)
@@ -107,8 +117,8 @@ class TargetService:
         return admitted
 
     def _check(self, reach: Reach) -> None:
-        is_prod = is_for_production(reach.credential)
-        self._policy.check_read(reach.target.model_copy(update={"type": "prod"}) if is_prod else reach.target)
+        self.check_key(reach.credential)
+        self._policy.check_read(reach.target)
 
     async def _with_site_url(self, reach: Reach) -> Reach:
         """Return *reach* with the URL of its HTTP actions, which Convex does not tell when it makes a deployment."""
@@ -127,6 +137,13 @@ class TargetService:
                 raise
             # Self-hosted, and older than the question.
             return DeploymentInfo(kind="selfHosted")
+        except CredentialRejected:
+            if reach.target.kind != "cloud":
+                raise
+            raise CredentialRejected(
+                f"`{reach.target.name}` does not accept its stored key any more: it was deleted or revoked.",
+                next_step="Call `list_projects`, which tells whether the connection stands; then `link_project` again.",
+            ) from None
 
 
 def _described(target: Target, info: DeploymentInfo) -> Target:

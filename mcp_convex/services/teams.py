@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from mcp_convex.domain.connections import Connection, Project, Team
-from mcp_convex.domain.errors import ActionNotAllowed, InvalidArguments, NotConnected
+from mcp_convex.domain.errors import (
+    ActionNotAllowed,
+    ConvexMcpError,
+    CredentialRejected,
+    InvalidArguments,
+    NotConnected,
+)
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.domain.ports import ConnectionStore, ManagementApi
 from mcp_convex.domain.secrets import AccessTokenValue
@@ -74,11 +82,34 @@ class Teams:
             )
         return whole[0]
 
+    @asynccontextmanager
+    async def watched(self) -> AsyncGenerator[None]:
+        """Have each connection fail whose token Convex rejects by now, where it has rejected one inside the block."""
+        try:
+            yield
+        except CredentialRejected:
+            for connection in await self._connections.list(self._principal):
+                if connection.state == "connected" and await self._is_rejected(connection):
+                    await self._connections.put(self._principal, connection.model_copy(update=_rejected()))
+            raise
+
+    async def _is_rejected(self, connection: Connection) -> bool:
+        try:
+            await self._api.details(await self._connections.token(self._principal, connection.id))
+        except CredentialRejected:
+            return True
+        except ConvexMcpError:
+            pass  # nobody can tell
+        return False
+
     async def _of(self, connection: Connection) -> list[OpenTeam]:
         token = await self._connections.token(self._principal, connection.id)
-        if connection.grant == "cli_login":
-            return [OpenTeam(team, connection, token) for team in await self._api.list_teams(token)]
         return [OpenTeam(connection.team, connection, token)] if connection.team else []
+
+
+def _rejected() -> dict[str, object]:
+    reason = "Convex does not accept its token any more: it was revoked, or its member has left the team."
+    return {"state": "failed", "reason": reason, "retryable": True, "ended_at": datetime.now(UTC)}
 
 
 def _is_called(team: Team, wanted: str) -> bool:

@@ -65,6 +65,9 @@ class Site:
         if page.purpose == "env_var":
             return browser.remember(HTMLResponse(views.secret(page, token=token)))
         offer = await self._desk.grants.offer(visitor, page)
+        if page.purpose == "team":
+            teams = await self._desk.grants.teams_of_cli_login()
+            return browser.remember(HTMLResponse(views.choice(offer, teams, token=token)))
         return browser.remember(HTMLResponse(views.consent(page, offer, token=token, convex=self._convex)))
 
     async def _submit(self, request: Request, visitor: PrincipalId) -> Response:
@@ -82,7 +85,7 @@ class Site:
     async def _act(self, visitor: PrincipalId, page: PendingPage, form: Mapping[str, str], browser: Browser) -> str:
         """Do what the person chose, and return where they go next."""
         if page.purpose == "env_var":
-            await self._desk.set_secret(visitor, page, SecretStr(form.get("value", "")))
+            await self._desk.set_secret(visitor, page, SecretStr(_as_typed(form.get("value", ""))))
             return f"{ROOT}/done/set"
         return await self._connect(visitor, page, form, browser)
 
@@ -96,7 +99,9 @@ class Site:
                 await grants.use_key(visitor, page, form.get("url", ""), SecretStr(form.get("key", "").strip()))
                 return f"{ROOT}/done/linked"
             case "cli_login":
-                connection = await grants.use_cli_login(visitor, page)
+                if "team" not in form and len(await grants.teams_of_cli_login()) > 1:
+                    return await self._desk.pages.open("team", page.subject)
+                connection = await grants.use_cli_login(visitor, page, form.get("team"))
             case "team_token":
                 connection = await grants.use_token(visitor, page, SecretStr(form.get("token", "").strip()))
             case "refuse":
@@ -183,6 +188,13 @@ async def _form(request: Request) -> dict[str, str]:
     except ValueError:
         pass
     raise InvalidArguments("This is no form of ours.", next_step="Open the link again.")
+
+
+def _as_typed(value: str) -> str:
+    """Return a field of several lines as the person sees it: a form sends CRLF (HTML, 4.10.21.8)."""
+    lines = value.replace("\r\n", "\n")
+    # What was copied with its whole line is one line all the same.
+    return lines.rstrip("\n") if lines.count("\n") == 1 else lines
 
 
 def _said(status: int, title: str, *sentences: str) -> Response:

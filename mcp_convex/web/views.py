@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mcp_convex.domain.connections import Connection, PendingPage, Scope
+from mcp_convex.domain.connections import Connection, PendingPage, Scope, Team
 from mcp_convex.services.grants import Offer, Way
 from mcp_convex.web.html import Html, element, joined
 
@@ -62,6 +62,26 @@ def consent(page: PendingPage, offer: Offer, *, token: str, convex: str) -> str:
     return document("Connect your Convex account?", facts, promise, *ways, _not_you())
 
 
+def choice(offer: Offer, teams: Sequence[Team], *, token: str) -> str:
+    """Return the page that asks to which of its *teams* a login is to give access."""
+    choices = (
+        element(
+            "label",
+            element("input", type="radio", name="team", value=str(team.id), required=True),
+            f"{team.name} ({team.slug})",
+        )
+        for team in teams
+    )
+    asked = element("fieldset", element("legend", "Team"), *choices)
+    return document(
+        "Which team?",
+        element("p", "Your login opens several. The assistant gets this one:"),
+        _facts(("Access", _ACCESS[offer.connection.scope])),
+        _form(token, asked, _buttons(_button("Connect this team", "cli_login"))),
+        _form(token, _buttons(_REFUSE)),
+    )
+
+
 def secret(page: PendingPage, *, token: str) -> str:
     """Return the page on which the value of an env var is typed."""
     name = page.subject["name"]
@@ -74,7 +94,7 @@ def secret(page: PendingPage, *, token: str) -> str:
         *reason,
         _form(
             token,
-            _field("value", "Value", hint="It goes straight to the deployment. The assistant never sees it."),
+            _lines("value", "Value", hint="It goes straight to the deployment. The assistant never sees it."),
             _buttons(_button("Save", "value")),
         ),
         _not_you(),
@@ -173,6 +193,26 @@ def _field(name: str, label: str, *, hint: str, kind: str = "password") -> Html:
             type=kind,
             required=True,
             autocomplete="off",
+            spellcheck="false",
+            aria_describedby=hinted,
+        ),
+    )
+
+
+def _lines(name: str, label: str, *, hint: str) -> Html:
+    """Return a field for a secret that may have several lines, such as a private key. Its text is not legible."""
+    hinted = f"{name}-hint"
+    return joined(
+        element("label", label, for_=name),
+        element("p", hint, id=hinted, class_="soft"),
+        element(
+            "textarea",
+            id=name,
+            name=name,
+            rows="3",
+            required=True,
+            autocomplete="off",
+            autocapitalize="off",
             spellcheck="false",
             aria_describedby=hinted,
         ),

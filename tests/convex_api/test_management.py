@@ -14,7 +14,7 @@ from mcp_convex.convex_api.retry import Retry
 from mcp_convex.domain import errors
 from mcp_convex.domain.connections import ProjectId, TeamId
 from mcp_convex.domain.ports import NewDeployment
-from mcp_convex.domain.secrets import AccessTokenValue
+from mcp_convex.domain.secrets import AccessTokenValue, AdminKeyValue
 from tests.doubles.cloud import fake_cloud
 from tests.doubles.convex_deployment import Naps
 from tests.doubles.deployment import Answers, Babbles, BreaksOff, HangsUp, KeepsSilent, Says
@@ -68,7 +68,7 @@ def team(cloud) -> TeamId:
 
 @pytest.mark.parametrize("kind", ["oauth", "team_token"])
 async def test_a_team_token_opens_its_team(kind, api, cloud):
-    team, project = await api.details(token_of(cloud.grant(kind, cloud.teams[0])))
+    (team,), project = await api.details(token_of(cloud.grant(kind, cloud.teams[0])))
 
     assert (cloud.teams[0].id, "acme", None) == (team.id, team.slug, project)
 
@@ -76,18 +76,27 @@ async def test_a_team_token_opens_its_team(kind, api, cloud):
 async def test_a_project_token_opens_its_project_in_its_team(api, cloud):
     shop = cloud.add_project(cloud.teams[0], "Pet shop")
 
-    team, project = await api.details(token_of(cloud.grant("oauth", cloud.teams[0], shop)))
+    (team,), project = await api.details(token_of(cloud.grant("oauth", cloud.teams[0], shop)))
 
     assert ("acme", shop.id, "pet-shop") == (team.slug, project.id, project.slug)
 
 
 async def test_the_login_of_the_cli_opens_each_of_its_teams(api, cloud):
     cloud.add_team("globex", "Globex")
-    login = token_of(cloud.grant("login", cloud.teams[0]))
-    cloud.script("token_details", Says(403, "OperationNotPermitted"))
 
-    assert ["acme", "globex"] == [team.slug for team in await api.list_teams(login)]
-    assert "acme" == (await api.details(login))[0].slug
+    teams, project = await api.details(token_of(cloud.grant("login", cloud.teams[0])))
+
+    assert (["acme", "globex"], None) == ([team.slug for team in teams], project)
+
+
+async def test_convex_says_where_the_deployment_of_a_key_is(api, cloud):
+    deployment = await cloud.add_deployment(cloud.add_project(cloud.teams[0], "Pet shop"))
+    deployment.keys["ours"] = key = f"dev:{deployment.name}|c4n4ryc4n4ry"
+
+    assert deployment.url == await api.deployment_url(AdminKeyValue(SecretStr(key)))
+    with pytest.raises(errors.CredentialRejected) as caught:
+        await api.deployment_url(AdminKeyValue(SecretStr(f"{key}-not")))
+    assert "c4n4ry" not in str(caught.value)
 
 
 async def test_a_revoked_token_opens_nothing(api, cloud):

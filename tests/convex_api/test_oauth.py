@@ -160,7 +160,7 @@ async def test_a_host_that_does_not_answer_is_unreachable(cloud):
 
 
 async def test_the_login_of_the_cli_is_read_where_the_cli_keeps_it(tmp_path):
-    login = CliLoginFile(tmp_path)
+    login = CliLoginFile(tmp_path / ".convex")
     assert not login.exists()
 
     (tmp_path / ".convex").mkdir()
@@ -177,6 +177,6 @@ async def test_a_file_without_a_login_says_so_and_nothing_of_what_it_holds(tmp_p
         (tmp_path / ".convex" / "config.json").write_text(kept)
 
     with pytest.raises(errors.NotConnected) as refused:
-        await CliLoginFile(tmp_path).read()
+        await CliLoginFile(tmp_path / ".convex").read()
 
     assert "c4n4ry" not in str(refused.value)

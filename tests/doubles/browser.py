@@ -36,6 +36,10 @@ _CLICK = """(text) => {
   const found = [...document.querySelectorAll("button, a")].find((one) => one.textContent === text);
   found.click();
 }"""
+_PICK = """(label) => {
+  const found = [...document.querySelectorAll("label")].find((one) => one.textContent === label);
+  found.control.click();
+}"""
 _CHOOSE = """(text) => {
   const choice = document.querySelector("select");
   choice.value = text;
@@ -79,6 +83,10 @@ class Tab:
     async def fill(self, label: str, value: str) -> None:
         await self._call(_FIND_FIELD, label)
         await self.send("Input.insertText", text=value)
+
+    async def pick(self, label: str) -> None:
+        """Pick the radio button called *label*."""
+        await self._call(_PICK, label)
 
     async def choose(self, option: str) -> None:
         await self._call(_CHOOSE, option)

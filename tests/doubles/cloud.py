@@ -51,6 +51,7 @@ ENDPOINTS = {
     "list_deploy_keys": "GET /v1/deployments/{deployment}/list_deploy_keys",
     "delete_deploy_key": "POST /v1/deployments/{deployment}/delete_deploy_key",
     "list_teams": "GET /api/teams",
+    "url_for_key": "POST /api/deployment/url_for_key",
 }
 """Every call that the management API of this double answers, by the name under which faults are set for it."""
 
@@ -186,6 +187,8 @@ class FakeCloud:
         try:
             if step == "token":
                 return self.consent.token(body or {})
+            if step == "url_for_key":
+                return self._url_for_key(request, body["deployKey"])
             asked = _Asked(self._authorized(request), request, body or {})
             answer = await getattr(self, f"_{step}")(asked)
         except Refused as refused:
@@ -198,6 +201,8 @@ class FakeCloud:
     # --- the management API ------------------------------------------------------------------------------------------
 
     async def _token_details(self, asked: _Asked) -> Json:
+        if asked.grant.kind == "login":
+            raise Refused(403, "OperationNotPermitted")
         return asked.grant.details()
 
     async def _list_teams(self, asked: _Asked) -> Response:
@@ -311,6 +316,15 @@ class FakeCloud:
         tokens = [one for one in self.grants if (one.kind, one.team) == ("team_token", team)]
         items = [{"id": one.id, "name": one.name, "creationTime": CREATED_MS} for one in tokens]
         return {"items": items, "pagination": {"hasMore": False}}
+
+    def _url_for_key(self, request: Request, key: str) -> Response:
+        """Answer as to the CLI: a JSON string, for the one whose key is in the header, too."""
+        if f"Bearer {key}" != request.headers.get("authorization"):
+            raise Refused(401, "AccessTokenInvalid")
+        for deployment in self.deployments.values():
+            if self._opens(key, deployment):
+                return JSONResponse(deployment.url)
+        raise Refused(401, "AccessTokenInvalid")
 
     # --- who may -----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import sqlite3
@@ -86,6 +87,13 @@ class Office:
         link = await self.link(scope)
         assert 200 == (await self.consent(link, choice)).status_code
         return (await self.connections())[0]
+
+    def log_in(self, home: Path) -> None:
+        """Let the CLI keep a login in *home* for this cloud, as `npx convex login` does."""
+        folder = home / f".convex-test-{self.cloud.url.rpartition(':')[2]}"
+        folder.mkdir()
+        login = self.cloud.grant("login", self.cloud.teams[0])
+        (folder / "config.json").write_text(json.dumps({"accessToken": login.token}))
 
     def let_time_pass(self) -> None:
         """Let every page and flow that waits be older than its ten minutes."""

@@ -114,7 +114,9 @@ async def desk(tmp_path):
             ),
             grants=GrantService(GrantPorts(**ports, oauth=oauth), targets, callback_url=CALLBACK),
             plain_grants=GrantService(
-                GrantPorts(**ports, oauth=None, cli_login=CliLoginFile(tmp_path)), targets, callback_url=CALLBACK
+                GrantPorts(**ports, oauth=None, cli_login=CliLoginFile(tmp_path / ".convex")),
+                targets,
+                callback_url=CALLBACK,
             ),
         )
         await management.close()
@@ -262,3 +264,44 @@ async def test_what_the_agent_is_told_to_do_next_depends_on_where_things_stand(d
     assert "connect" in (await desk.connections.look()).next_step
     await desk.finish(await desk.granted(await desk.page()))
     assert "create_project" in (await desk.connections.look()).next_step
+
+
+async def test_of_several_teams_the_login_connects_the_one_that_was_chosen(desk):
+    globex = desk.cloud.add_team("globex", "Globex")
+    log_in(desk.home, desk.cloud.grant("login", desk.cloud.teams[0]).token)
+    page = await desk.page()
+    assert ["acme", "globex"] == [team.slug for team in await desk.plain_grants.teams_of_cli_login()]
+
+    for nobodys in (None, "0", "globex"):
+        with pytest.raises(errors.InvalidArguments):
+            await desk.plain_grants.use_cli_login(LOCAL_PRINCIPAL, page, nobodys)
+    assert "connecting" == (await desk.only()).state
+    connection = await desk.plain_grants.use_cli_login(LOCAL_PRINCIPAL, page, str(globex.id))
+
+    assert ("connected", "globex") == (connection.state, connection.team.slug)
+
+
+async def test_a_typed_token_of_several_teams_is_not_stored(desk):
+    desk.cloud.add_team("globex", "Globex")
+    login = SecretStr(desk.cloud.grant("login", desk.cloud.teams[0]).token)
+
+    with pytest.raises(errors.InvalidArguments):
+        await desk.plain_grants.take(LOCAL_PRINCIPAL, login)
+
+    assert () == (await desk.connections.look()).connections
+
+
+async def test_a_team_that_is_connected_anew_after_its_token_was_revoked_is_the_same_connection(desk):
+    team = desk.cloud.teams[0]
+    revoked = await desk.plain_grants.take(LOCAL_PRINCIPAL, SecretStr(desk.cloud.grant("team_token", team).token))
+    failed = revoked.model_copy(update={"state": "failed", "reason": "Revoked.", "retryable": True})
+    await desk.store.connections.put(LOCAL_PRINCIPAL, failed)
+
+    grant = desk.cloud.grant("team_token", team)
+    page = await desk.page()
+    assert {"failed", "connecting"} == {one.state for one in (await desk.connections.look()).connections}
+    connection = await desk.plain_grants.use_token(LOCAL_PRINCIPAL, page, SecretStr(grant.token))
+
+    assert (revoked.id, "connected", None) == (connection.id, connection.state, connection.reason)
+    assert connection == await desk.only()
+    assert grant.token == (await desk.store.connections.token(LOCAL_PRINCIPAL, connection.id)).get_secret_value()

@@ -183,7 +183,7 @@ async def test_a_refusal_by_name_has_a_next_step_of_its_own(code, connected, clo
 
     assert "gnore" not in caught.value.message + caught.value.next_step
     assert [] == connected.naps.taken
-    assert 2 == len(cloud.seen)
+    assert 1 == len(cloud.asked("create_project"))
 
 
 async def test_a_quota_that_was_raised_lets_the_same_call_go_on(connected, cloud):
@@ -371,6 +371,39 @@ async def test_a_grant_for_one_project_makes_none_and_opens_that_one(here, cloud
 
     assert ["Pet shop"] == [project.name for project in (await here.projects.list_projects()).projects]
     assert "Pet shop" == (await here.projects.link_project("pet-shop")).project.name
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda projects: projects.list_projects(),
+        lambda projects: projects.list_deployments("shop"),
+        lambda projects: projects.create_project("Pet shop", team="acme"),
+        lambda projects: projects.link_project("shop"),
+    ],
+    ids=["list projects", "list deployments", "create", "link"],
+)
+async def test_a_connection_whose_token_was_revoked_has_failed_and_no_other(call, here, cloud):
+    revoked = await here.connect(cloud, cloud.teams[0])
+    other = await here.connect(cloud, cloud.add_team("globex", "Globex"))
+    cloud.revoke(revoked)
+
+    with pytest.raises(errors.CredentialRejected) as caught:
+        await call(here.projects)
+
+    assert "`connect`" in caught.value.next_step
+    states = {one.id: one for one in await here.store.connections.list(here.principal)}
+    failed = states[f"c{revoked.id}"]
+    assert ("failed", True, "connected") == (failed.state, failed.retryable, states[f"c{other.id}"].state)
+    assert "revoked" in failed.reason
+
+
+async def test_one_refusal_that_convex_takes_back_fails_no_connection(connected, cloud):
+    cloud.script("list_projects", Says(401))
+    with pytest.raises(errors.CredentialRejected):
+        await connected.projects.list_projects()
+
+    assert () == (await connected.projects.list_projects()).projects
 
 
 async def test_projects_are_listed_over_pages_of_convex_and_of_ours(connected, cloud):

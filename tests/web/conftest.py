@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,15 @@ async def browser(tmp_path_factory, anyio_backend) -> AsyncIterator[Chromium]:
 @pytest.fixture
 async def tab(browser: Chromium) -> Tab:
     return await browser.tab()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """A person's home directory, before anything looks into it."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
 
 
 @pytest.fixture

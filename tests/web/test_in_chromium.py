@@ -182,6 +182,37 @@ async def test_a_secret_that_a_person_types_reaches_the_deployment_and_nobody_el
     assert "c4n4ry" not in str([await plain_desk.call("list_env_vars"), await plain_desk.call("get_connection")])
 
 
+async def test_a_private_key_keeps_its_lines_and_is_not_legible_on_the_screen(plain_desk, tab):
+    deployment = await linked(plain_desk, tab)
+    asked = await plain_desk.call("request_env_var", name="SIGNING_PEM", why="To sign.")
+    await tab.open(asked["link"])
+    pem = "-----BEGIN PRIVATE KEY-----\nc4n4ry\n+/=\n-----END PRIVATE KEY-----\n"
+    await tab.fill("Value", pem)
+    assert "disc" == await tab.evaluate("getComputedStyle(document.querySelector('textarea')).webkitTextSecurity")
+
+    await tab.click("Save")
+
+    assert "Done" == await tab.title(), await tab.text()
+    assert pem == deployment.env_vars["SIGNING_PEM"]
+
+
+async def test_of_several_teams_of_the_cli_login_the_person_chooses_one(home, plain_desk, tab):
+    plain_desk.cloud.add_team("globex", "Globex <b>Corp</b>")
+    plain_desk.log_in(home)
+    await tab.open(await plain_desk.link())
+    await tab.click("Use this login")
+    assert "Which team?" == await tab.title()
+    found = await tab.accessible()
+    assert {"Acme Inc. (acme)", "Globex <b>Corp</b> (globex)"} == {name for role, name in found if role == "radio"}
+
+    await tab.pick("Globex <b>Corp</b> (globex)")
+    await tab.click("Connect this team")
+
+    assert "Connected to Convex" == await tab.title()
+    connection = await plain_desk.connection()
+    assert ("cli_login", "globex") == (connection["grant"], connection["team"]["slug"])
+
+
 async def test_the_keyboard_alone_is_enough(desk, tab):
     await tab.open(await desk.link())
     await tab.press("Tab")

@@ -49,16 +49,12 @@ class ManagementApi(ABC):
     """
 
     @abstractmethod
-    async def details(self, token: AccessTokenValue) -> tuple[Team, Project | None]:
-        """
-        Return the team, and for a project grant the project, that *token* opens.
-
-        The CLI's login opens several teams: the first of them.
-        """
+    async def details(self, token: AccessTokenValue) -> tuple[tuple[Team, ...], Project | None]:
+        """Return what *token* opens: one team, for a project grant the project, and for a login all of its teams."""
 
     @abstractmethod
-    async def list_teams(self, token: AccessTokenValue) -> tuple[Team, ...]:
-        """Return every team that the CLI's login opens. Other tokens open the one in `details`."""
+    async def deployment_url(self, key: AdminKeyValue) -> str:
+        """Return where the one deployment is reached that a deploy key opens."""
 
     @abstractmethod
     async def list_projects(
