@@ -79,7 +79,7 @@ async def read_table(
 
 
 @tool("Read the logs", Effect.READS)
-async def read_logs(
+async def read_logs(  # noqa: PLR0913 - an agent says each by its name
     ctx: Ctx,
     *,
     limit: Annotated[int, Field(ge=1, le=200, description="The most entries to return, the latest ones.")] = 50,
