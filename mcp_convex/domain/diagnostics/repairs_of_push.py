@@ -53,6 +53,11 @@ _MODULES = (
         r"(?i)api.?key|\bsecret|credential|authenticator|\benv(?:ironment)? var|process\.env"
         r"|\b(?:must be|is not) set\b",
     ),
+    Repair(
+        r"InvalidModules",
+        r"`\g<package>` throws while it loads: choose a version that fits the other packages, or do without it.",
+        r"\bnode_modules/(?:.*/node_modules/)?(?P<package>(?:@[^/\s]+/)?[^/\s]+)",
+    ),
     Repair(r"InvalidModules", "The module throws while it loads: mend what stands outside of its functions."),
     Repair(
         r"InvalidConfig|BadConvexModuleIdentifier|InvalidModulePath",

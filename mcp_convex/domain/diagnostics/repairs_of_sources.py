@@ -8,7 +8,7 @@ _SCHEMA = "convex/schema.ts"
 _GENERATED = (
     "Leave `convex/_generated/` alone: `push` and `check_files` write it. It has only `api`, `server` and `dataModel`."
 )
-_PATH = "Write the file, or correct the path; upper and lower case count."
+_PATH = "Write the file, or correct the path: case counts, and outside the project only packages can be imported."
 
 _IMPORTS = (
     Repair(r"TS2307|TS2305|TS6053", _GENERATED, r"_generated"),

@@ -149,12 +149,14 @@ def _missing_env_vars(message: str) -> list[str]:
 
 def _place(code: str, message: str) -> Place:
     """Return the first line of the app's own code in the stack, else the module or file that the error speaks of."""
-    for frame in _FRAME.finditer(message):
-        if not frame["file"].startswith("node:") and "node_modules/" not in frame["file"]:
+    frames = [frame for frame in _FRAME.finditer(message) if not frame["file"].startswith("node:")]
+    for frame in frames:
+        if "node_modules/" not in frame["file"]:
             return Place(frame["file"], int(frame["line"]), int(frame["column"]))
     if module := _MODULE.search(message):
         # The deployment knows modules by their bundled name.
-        return Place(f"convex/{module['module'] or module['named']}.ts")
+        thrown_at = frames[0][0].strip() if frames else None
+        return Place(f"convex/{module['module'] or module['named']}.ts", snippet=thrown_at)
     by_text = (file for pattern, file in _FILES if re.search(pattern, message))
     by_code = (file for pattern, file in _FILES_BY_CODE if re.fullmatch(pattern, code))
     return Place(next(chain(by_text, by_code), None))

@@ -125,6 +125,14 @@ def test_the_place_is_the_apps_own_code(message, place):
     assert ("InvalidModules", *place) == places([diagnostic])[0]
 
 
+def test_a_package_that_throws_while_it_loads_is_named():
+    thrown = "Failed to analyze ai.js: Uncaught TypeError: x\n    at a (../node_modules/@acme/mail/src/index.ts:1:2)"
+    diagnostic = from_server("InvalidModules", LOADING + thrown, 400)[1][0]
+
+    assert diagnostic.hint.startswith("`@acme/mail` throws")
+    assert "at a (../node_modules/@acme/mail/src/index.ts:1:2)" == diagnostic.snippet
+
+
 def test_the_stack_and_the_preamble_are_not_repeated_in_the_message():
     text = LOADING + "Failed to analyze bad.js: Uncaught Error: boom\n    at f (../convex/bad.ts:3:7)\n"
 
