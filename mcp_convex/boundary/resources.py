@@ -11,8 +11,8 @@ from mcp.shared.uri_template import UriTemplate
 from mcp.types import Resource, ResourceTemplate
 from pydantic import BaseModel
 
+from mcp_convex.boundary.hosting import Serving
 from mcp_convex.boundary.spec import ResourceSpec
-from mcp_convex.services import Services
 
 LISTED_FILES = 200
 """The most files that a listing names; the tool `list_files` shows all of them."""
@@ -25,8 +25,8 @@ class Resources:
         self._fixed = [spec for spec in specs if "{" not in spec.uri]
         self._templates = [(UriTemplate.parse(spec.uri), spec) for spec in specs if "{" in spec.uri]
 
-    async def listed(self, services: Services) -> list[Resource]:
-        """Return the fixed resources, then the workspace's files."""
+    async def listed(self, serving: Serving) -> list[Resource]:
+        """Return the fixed resources, then the workspace's files, as far as the call may read them."""
         fixed = [
             Resource(
                 uri=spec.uri,
@@ -36,15 +36,18 @@ class Resources:
                 mime_type=spec.mime_type,
             )
             for spec in self._fixed
+            if serving.shows(spec.toolset)
         ]
-        files = await services.files.list()
+        if not serving.shows("files"):
+            return fixed
+        files = await (await serving.services.get()).files.list()
         return fixed + [
             Resource(uri=f"convex://files/{file.path}", name=file.path, mime_type="text/plain", size=file.size)
             for file in files[:LISTED_FILES]
         ]
 
-    def templates(self) -> list[ResourceTemplate]:
-        """Return the resources whose URI has parameters."""
+    def templates(self, serving: Serving) -> list[ResourceTemplate]:
+        """Return the resources whose URI has parameters, as far as the call may read them."""
         return [
             ResourceTemplate(
                 uri_template=spec.uri,
@@ -54,17 +57,20 @@ class Resources:
                 mime_type=spec.mime_type,
             )
             for _, spec in self._templates
+            if serving.shows(spec.toolset)
         ]
 
-    async def read(self, uri: str, services: Services) -> ReadResourceContents:
+    async def read(self, uri: str, serving: Serving) -> ReadResourceContents:
         """
         Return what stands at *uri*.
 
         Raises:
-            ResourceNotFoundError: No resource has that URI.
+            ResourceNotFoundError: No resource that the call may read has that URI.
         """
         spec, parameters = self._find(uri)
-        found = await spec.fn(services, **parameters)
+        if not serving.shows(spec.toolset):
+            raise _unknown(uri)
+        found = await spec.fn(await serving.services.get(), **parameters)
         text = found.model_dump_json(indent=2) if isinstance(found, BaseModel) else found
         return ReadResourceContents(content=text, mime_type=spec.mime_type)
 
@@ -75,4 +81,8 @@ class Resources:
         for template, spec in self._templates:
             if (found := template.match(uri)) is not None:
                 return spec, {name: str(value) for name, value in found.items()}
-        raise ResourceNotFoundError(f"Unknown resource: {uri}")
+        raise _unknown(uri)
+
+
+def _unknown(uri: str) -> ResourceNotFoundError:
+    return ResourceNotFoundError(f"Unknown resource: {uri}")

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +20,11 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.prompts.base import Prompt
-from mcp.types import CallToolResult, InputRequiredResult, Resource, ResourceTemplate, TextContent
+from mcp.types import CallToolResult, InputRequiredResult, Resource, ResourceTemplate, TextContent, Tool
 from pydantic import AnyUrl, ValidationError
 
 from mcp_convex.boundary.audit import recorded
-from mcp_convex.boundary.opening import LazyServices, OpenServices
+from mcp_convex.boundary.hosting import SERVING, Hosting
 from mcp_convex.boundary.rendering import fence
 from mcp_convex.boundary.resources import Resources
 from mcp_convex.boundary.spec import Effect, ResourceSpec, ToolSpec
@@ -36,13 +35,10 @@ from mcp_convex.domain.secrets import redact
 logger = logging.getLogger(__name__)
 
 
-_serving: ContextVar[LazyServices] = ContextVar("_serving")
-"""The services of the request under way: the SDK lists resources without a Context."""
-
-
-async def _remember_services(ctx: ServerRequestContext[LazyServices, Any], call_next: CallNext) -> HandlerResult:
-    _serving.set(ctx.lifespan_context)
-    return await call_next(ctx)
+async def _serve(ctx: ServerRequestContext[Hosting, Any], call_next: CallNext) -> HandlerResult:
+    async with ctx.lifespan_context.serving(ctx.request) as serving:
+        SERVING.set(serving)
+        return await call_next(ctx)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +50,12 @@ class Surface:
     prompts: Sequence[Prompt]
 
 
-class ConvexServer(MCPServer[LazyServices]):
-    """Serves *surface* over the services that *open_services* opens, once, for the server's life."""
+class ConvexServer(MCPServer[Hosting]):
+    """Serves *surface* over the workspaces that *open_hosting* opens, once, for the server's life."""
 
     def __init__(
         self,
-        open_services: OpenServices,
+        open_hosting: Callable[[], AbstractAsyncContextManager[Hosting]],
         surface: Surface,
         *,
         version: str,
@@ -72,34 +68,32 @@ class ConvexServer(MCPServer[LazyServices]):
             instructions=instructions,
             version=version,
             tools=[as_tool(spec) for spec in surface.tools],
-            lifespan=self._lifespan,
-            middleware=[_remember_services],
+            lifespan=lambda _: open_hosting(),
+            middleware=[_serve],
         )
-        self._open_services = open_services
         self._changing = frozenset(spec.name for spec in surface.tools if spec.effect is not Effect.READS)
         self._resources = Resources(surface.resources)
         for prompt in surface.prompts:
             self.add_prompt(prompt)
 
-    @asynccontextmanager
-    async def _lifespan(self, _: MCPServer[LazyServices]) -> AsyncGenerator[LazyServices]:
-        services = LazyServices(self._open_services)
-        try:
-            yield services
-        finally:
-            await services.aclose()
+    async def list_tools(self) -> list[Tool]:
+        serving = SERVING.get()
+        return [tool for tool in await super().list_tools() if serving.offers(tool.name)]
 
     async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[LazyServices, Any] | None = None
+        self, name: str, arguments: dict[str, Any], context: Context[Hosting, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
+        serving = SERVING.get()
+        if not serving.offers(name):
+            return _no_such_tool(name)
         if name not in self._changing:
             return await self._answered(name, arguments, context)
-        async with recorded(_serving.get(), name, arguments) as call:
+        async with recorded(serving.services, name, arguments) as call:
             call.answer = await self._answered(name, arguments, context)
         return call.answer
 
     async def _answered(
-        self, name: str, arguments: dict[str, Any], context: Context[LazyServices, Any] | None
+        self, name: str, arguments: dict[str, Any], context: Context[Hosting, Any] | None
     ) -> CallToolResult | InputRequiredResult:
         try:
             return await super().call_tool(name, arguments, context)
@@ -107,17 +101,17 @@ class ConvexServer(MCPServer[LazyServices]):
             return _answer(name, exc)
 
     async def list_resources(self) -> list[Resource]:
-        return await self._resources.listed(await _serving.get().get())
+        return await self._resources.listed(SERVING.get())
 
     async def list_resource_templates(self) -> list[ResourceTemplate]:
-        return self._resources.templates()
+        return self._resources.templates(SERVING.get())
 
     async def read_resource(
-        self, uri: AnyUrl | str, context: Context[LazyServices, Any] | None = None
+        self, uri: AnyUrl | str, context: Context[Hosting, Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         del context
         try:
-            return [await self._resources.read(str(uri), await _serving.get().get())]
+            return [await self._resources.read(str(uri), SERVING.get())]
         except ConvexMcpError as exc:
             raise _resource_error(exc) from None
         except (ResourceError, asyncio.CancelledError):
@@ -150,9 +144,13 @@ def _answer(tool: str, exc: ToolError) -> CallToolResult:
                 "never",
             )
         case _:
-            return error_result(
-                "unknown_tool", f"There is no tool `{tool}`.", "Call one of the tools that are listed.", "changed_call"
-            )
+            return _no_such_tool(tool)
+
+
+def _no_such_tool(tool: str) -> CallToolResult:
+    return error_result(
+        "unknown_tool", f"There is no tool `{tool}`.", "Call one of the tools that are listed.", "changed_call"
+    )
 
 
 def _resource_error(exc: ConvexMcpError) -> ResourceError:

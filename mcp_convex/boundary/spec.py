@@ -11,10 +11,10 @@ from mcp.server.mcpserver import Context
 from mcp.types import ToolAnnotations
 from pydantic import BaseModel
 
-from mcp_convex.boundary.opening import LazyServices
+from mcp_convex.boundary.hosting import SERVING, Hosting
 from mcp_convex.services import Services
 
-Ctx = Context[LazyServices, Any]
+Ctx = Context[Hosting, Any]
 
 
 class Effect(Enum):
@@ -49,6 +49,8 @@ class ResourceSpec:
     uri: str
     title: str
     mime_type: str
+    toolset: str | None
+    """The one that it belongs to: who may not use that may not read this. None for everybody."""
 
 
 def tool(title: str, effect: Effect) -> Callable[[Callable[..., Awaitable[BaseModel]]], ToolSpec]:
@@ -57,17 +59,18 @@ def tool(title: str, effect: Effect) -> Callable[[Callable[..., Awaitable[BaseMo
 
 
 def resource(
-    uri: str, title: str, *, mime_type: str = "application/json"
+    uri: str, title: str, *, toolset: str | None = None, mime_type: str = "application/json"
 ) -> Callable[[Callable[..., Awaitable[str | BaseModel]]], ResourceSpec]:
     """Declare an async function of the services (and the URI's parameters) to be a resource."""
-    return lambda fn: ResourceSpec(fn=fn, uri=uri, title=title, mime_type=mime_type)
+    return lambda fn: ResourceSpec(fn=fn, uri=uri, title=title, mime_type=mime_type, toolset=toolset)
 
 
 async def services(ctx: Ctx) -> Services:
     """
-    Return the services that the server was built with.
+    Return the services that the call is served with.
 
     Raises:
         ConvexMcpError: They cannot be opened.
     """
-    return await ctx.request_context.lifespan_context.get()
+    del ctx
+    return await SERVING.get().services.get()

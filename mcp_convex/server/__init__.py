@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from mcp_convex import __version__
-from mcp_convex.boundary import ConvexServer, Surface
+from mcp_convex.boundary import ConvexServer, Surface, one_workspace
 from mcp_convex.boundary.prompts import read_prompts
 from mcp_convex.domain.ports import Reach
 from mcp_convex.resources import RESOURCES
@@ -36,7 +36,7 @@ def build_server(settings: Settings, *, tuning: Tuning | None = None) -> ConvexS
         tuning: How patient the gate is with a deployment; as patient as an operator wants it by default.
     """
     return ConvexServer(
-        lambda: open_services(settings, tuning=tuning),
+        lambda: one_workspace(lambda: open_services(settings, tuning=tuning)),
         Surface(
             tools=offered(settings.toolsets, read_only=settings.read_only),
             resources=RESOURCES,
