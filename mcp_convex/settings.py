@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretB
 from pydantic_core import ErrorDetails
 
 from mcp_convex.domain.errors import SettingsInvalid
-from mcp_convex.domain.models import IsolationMode, Model
+from mcp_convex.domain.models import LocalIsolation, Model
 from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.secrets import redact
 
@@ -74,7 +74,7 @@ class Settings(Model):
 
     data_dir: Folder = Field(description="Where the store, its key file and the embedded deployments are kept.")
     workspace: Folder = Field(description="The directory with the app's `convex/` folder.")
-    isolation: Literal["auto", IsolationMode] = Field(
+    isolation: Literal["auto", LocalIsolation] = Field(
         default="auto",
         description="How commands are confined: `auto` takes the strongest of `bwrap`, `landlock` and `none` that works"
         " here; `strict` is `bwrap` without any network; a named one that does not work is an error.",
@@ -128,6 +128,26 @@ class Settings(Model):
     )
     dashboard_host: Host = Field(
         default="https://dashboard.convex.dev", alias="DASHBOARD_HOST", description="Convex's dashboard."
+    )
+    sandbox: Literal["local", "e2b"] = Field(
+        default="local",
+        description="Where files live and commands run: `local` in the workspace's directory; `e2b` in a sandbox at"
+        " E2B, with the files kept in the store as well.",
+    )
+    e2b_api_key: SecretStr | None = Field(
+        default=None, alias="E2B_API_KEY", description="The key of the account at E2B; `sandbox=e2b` needs it."
+    )
+    e2b_template: str | None = Field(
+        default=None,
+        description="The E2B template of sandboxes. Without it, the one that `mcp-convex e2b build-template` makes.",
+    )
+    e2b_internet: bool = Field(
+        default=False,
+        description="Let commands in an E2B sandbox reach the internet; packages beyond the template's need it.",
+    )
+    e2b_api_url: Host = Field(default="https://api.e2b.app", alias="E2B_API_URL", description="E2B's API.")
+    e2b_sandbox_url: Host | None = Field(
+        default=None, alias="E2B_SANDBOX_URL", description="Where E2B's sandboxes are reached, if not at E2B's own."
     )
 
     @property

@@ -127,7 +127,8 @@ def test_a_secret_is_not_taken_from_the_command_line() -> None:
     said = refusal({"encryption_keys": KEY}, {})
 
     assert "`MCP_CONVEX_ENCRYPTION_KEYS` is a secret, which is read from the environment only." == said
-    assert {"encryption_keys", "convex_oauth_client_secret"} == {knob.name for knob in describe() if knob.flag is None}
+    secrets = {"encryption_keys", "convex_oauth_client_secret", "e2b_api_key"}
+    assert secrets == {knob.name for knob in describe() if knob.flag is None}
 
 
 def test_settings_do_not_print_their_secrets() -> None:
@@ -151,6 +152,6 @@ def test_every_knob_is_described() -> None:
     assert "the current directory" == knobs["workspace"].default
     assert "none" == knobs["encryption_keys"].default
     assert "120" == knobs["push_deadline_s"].default
-    assert ["CONVEX_OAUTH_CLIENT_ID", "CONVEX_OAUTH_CLIENT_SECRET", "PROVISION_HOST", "DASHBOARD_HOST"] == [
-        knob.env for knob in knobs.values() if not knob.env.startswith("MCP_CONVEX_")
-    ]
+    named_by_others = {knob.env for knob in knobs.values() if not knob.env.startswith("MCP_CONVEX_")}
+    oauth = {"CONVEX_OAUTH_CLIENT_ID", "CONVEX_OAUTH_CLIENT_SECRET", "PROVISION_HOST", "DASHBOARD_HOST"}
+    assert oauth | {"E2B_API_KEY", "E2B_API_URL", "E2B_SANDBOX_URL"} == named_by_others

@@ -34,6 +34,8 @@ Every failure this server reports on purpose:
     + PortInUse                     port_in_use
     + IsolationUnavailable          isolation_unavailable
     + InstallFailed                 install_failed
+    + SandboxLost                   sandbox_lost
+    + SandboxBusy                   sandbox_busy
     + EngineFailed                  engine_failed
     + StoreCorrupt                  store_corrupt
     + StoreInUse                    store_in_use
@@ -253,6 +255,20 @@ class InstallFailed(SandboxError):
     """npm could not install the workspace's packages."""
 
     code = "install_failed"
+
+
+class SandboxLost(SandboxError):
+    """The workspace's sandbox vanished, or cannot be reached. Its files are kept on this side."""
+
+    code = "sandbox_lost"
+    retry: ClassVar[Retry] = "same_call"
+
+
+class SandboxBusy(SandboxError):
+    """The provider of sandboxes has no room or no time for another one now."""
+
+    code = "sandbox_busy"
+    retry: ClassVar[Retry] = "same_call"
 
 
 class EngineFailed(SandboxError):

@@ -18,7 +18,10 @@ LOCAL_PRINCIPAL = PrincipalId("local")
 
 DeploymentType = Literal["dev", "prod", "preview", "custom"]
 DeploymentKind = Literal["embedded", "self_hosted", "cloud"]
-IsolationMode = Literal["none", "landlock", "bwrap", "strict"]
+LocalIsolation = Literal["none", "landlock", "bwrap", "strict"]
+"""How commands are confined on this machine."""
+IsolationMode = Literal[LocalIsolation, "vm"]
+"""`vm` is a machine of the workspace's own, elsewhere."""
 
 
 class Model(BaseModel):

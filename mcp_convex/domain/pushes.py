@@ -98,6 +98,7 @@ class CheckResult(Model):
     failure: FailureClass | None = Field(default=None, description="Why it is not ok.")
     diagnostics: tuple[Diagnostic, ...] = ()
     isolation: IsolationMode | None = Field(default=None, description="How the compiler was confined while it ran.")
+    notes: tuple[str, ...] = Field(default=(), description="What else is worth knowing.")
     raw_tail: str | None = Field(default=None, description="The end of the output, where no parser knew it.")
 
 

@@ -18,7 +18,7 @@ from mcp_convex.sandboxes.node import find_node
 from mcp_convex.sandboxes.packages import PackageJson, Packages
 
 DEADLINE_S = 300.0
-_QUIETLY = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error")
+QUIETLY = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error")
 _PASSED = re.compile(r"(?i)npm_config_\w+|(https?|no|all)_proxy|node_extra_ca_certs|ssl_cert_(file|dir)")
 _OFFLINE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ENOTCACHED")
 _ESSENCE = 600
@@ -68,7 +68,7 @@ class Installer:
         """
         node = await anyio.to_thread.run_sync(find_node)
         clean = not (self._root / "node_modules").is_dir() and self._lock_fits()
-        argv = [str(node.program), str(node.npm()), "ci" if clean else "install", *_QUIETLY]
+        argv = [str(node.program), str(node.npm()), "ci" if clean else "install", *QUIETLY]
         output: list[str] = []
         process = await self._launcher.start(self._launch(argv, node.program), output.append)
         code = None
@@ -79,7 +79,7 @@ class Installer:
             with anyio.CancelScope(shield=True):
                 await process.kill()
         if code != 0:
-            raise _failed("".join(output), timed_out=code is None)
+            raise failed("".join(output), timed_out=code is None)
         self._stamp.write_text(self._fingerprint(), encoding="utf-8")
 
     def _launch(self, argv: list[str], node: Path) -> Launch:
@@ -139,7 +139,8 @@ def _packages_in(lock: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _failed(output: str, *, timed_out: bool) -> InstallFailed:
+def failed(output: str, *, timed_out: bool) -> InstallFailed:
+    """Return what is to be said of npm's *output* when it has failed."""
     if timed_out:
         return InstallFailed(
             f"npm did not finish within {DEADLINE_S:.0f} seconds.",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -21,20 +19,12 @@ from mcp_convex.sandboxes.change_set import ChangeSets
 from mcp_convex.sandboxes.failures import translated
 from mcp_convex.sandboxes.install import Installer
 from mcp_convex.sandboxes.node import find_node
-from mcp_convex.sandboxes.packages import Packages
+from mcp_convex.sandboxes.output import KeptOutput
+from mcp_convex.sandboxes.packages import COMPILERS, Packages
 from mcp_convex.sandboxes.project import Template
 from mcp_convex.sandboxes.sources import Identity, Sources, find_sources, functions_folder, real_path
 from mcp_convex.sandboxes.stage import TEMPORARY, Stage
 
-_KEPT_OUTPUT = 256 * 1024
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_COMPILERS = (
-    "typescript/bin/tsc",
-    "@typescript/native/bin/tsc",
-    "@typescript/native-preview/bin/tsgo",
-    "@typescript/native-preview/bin/tsgo.js",
-)
-"""Where convex 1.40 to 1.48 look, in the `node_modules` of the project's own folder and in no other."""
 _FORWARDER = Path(__file__).with_name("forward.cjs")
 _FORWARDER_PORT = 3210
 """Inside a network of the command's own, where every port is free."""
@@ -103,7 +93,7 @@ class LocalSandbox(Sandbox):
         return (str(find_node().program), str(script))
 
     def checks_types(self) -> bool:
-        compilers = (self._root / "node_modules" / path for path in _COMPILERS)
+        compilers = (self._root / "node_modules" / path for path in COMPILERS)
         tsconfig = self._root / functions_folder(self._root) / "tsconfig.json"
         return tsconfig.is_file() and any(compiler.is_file() for compiler in compilers)
 
@@ -123,7 +113,7 @@ class LocalSandbox(Sandbox):
     ) -> Ended:
         async with self._one_at_a_time:
             stage, launch = await anyio.to_thread.run_sync(self._prepare, command)
-            output = _KeptOutput(on_output)
+            output = KeptOutput(on_output)
             self._process = await self._launcher.start(launch, output)
             exit_code, timed_out = await _run(self._process, command.deadline_s, until)
             await anyio.to_thread.run_sync(self._bring_back, stage, command)
@@ -131,6 +121,9 @@ class LocalSandbox(Sandbox):
 
     def describe(self) -> IsolationMode:
         return self._launcher.mode
+
+    def take_notes(self) -> tuple[str, ...]:
+        return ()
 
     async def close(self) -> None:
         if self._process is not None:
@@ -166,15 +159,18 @@ class LocalSandbox(Sandbox):
         self._open()
         find_node()
         with translated(self._root):
-            if missing := self._template.missing(self._root):
-                self._changes.apply(missing)
+            if missing := self._template.missing(self._content):
+                self._changes.apply({self._root / path: data for path, data in missing.items()})
             return self._installer.is_due()
 
     def _init(self) -> tuple[FilePath, ...]:
         self._make_project()
-        examples = self._template.examples(self._root)
+        examples = self._template.examples(self._content)
         self._write(examples)
         return tuple(examples)
+
+    def _content(self, path: str) -> bytes | None:
+        return (self._root / path).read_bytes() if (self._root / path).exists() else None
 
     def _write(self, changes: Mapping[FilePath, bytes | None]) -> None:
         self._open()
@@ -261,25 +257,6 @@ class LocalSandbox(Sandbox):
     def _bring_back(self, stage: Stage, command: Command) -> None:
         with translated(self._root):
             self._write(stage.changed(command.keep))
-
-
-class _KeptOutput:
-    """Passes output on, and keeps the end of it."""
-
-    def __init__(self, on_output: OnOutput) -> None:
-        self._on_output = on_output
-        self._pieces: deque[str] = deque()
-        self._length = 0
-
-    def __call__(self, text: str) -> None:
-        self._pieces.append(text)
-        self._length += len(text)
-        while self._length - len(self._pieces[0]) >= _KEPT_OUTPUT:
-            self._length -= len(self._pieces.popleft())
-        self._on_output(text)
-
-    def tail(self) -> str:
-        return _ANSI.sub("", "".join(self._pieces)[-_KEPT_OUTPUT:])
 
 
 async def _run(

@@ -13,6 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mcp_convex.domain.errors import InstallFailed
 
 OLDEST_CONVEX = (1, 40)
+COMPILERS = (
+    "typescript/bin/tsc",
+    "@typescript/native/bin/tsc",
+    "@typescript/native-preview/bin/tsgo",
+    "@typescript/native-preview/bin/tsgo.js",
+)
+"""Where convex 1.40 to 1.48 look, in the `node_modules` of the project's own folder and in no other."""
 _MANAGERS = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun", "bun.lockb": "bun"}
 
 
@@ -37,11 +44,21 @@ class PackageJson(BaseModel):
         Raises:
             InstallFailed: It is no package.json.
         """
+        return cls.parse(path.read_bytes(), str(path))
+
+    @classmethod
+    def parse(cls, data: bytes, name: str = "package.json") -> PackageJson:
+        """
+        Return what *data*, the content of the file *name*, says.
+
+        Raises:
+            InstallFailed: It is no package.json.
+        """
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(data)
         except ValidationError:
             raise InstallFailed(
-                f"`{path}` is not a valid package.json.", next_step="Correct it with `write_files`, then call again."
+                f"`{name}` is not a valid package.json.", next_step="Correct it with `write_files`, then call again."
             ) from None
 
     def asks_for(self, package: str) -> bool:
@@ -117,13 +134,22 @@ class Packages:
             raise InstallFailed(
                 "The package `convex` is not installed.", next_step="Ask the person to install the project's packages."
             )
-        version = PackageJson.read(found).version
-        numbers = re.match(r"(\d+)\.(\d+)", version)
-        if numbers is None or tuple(map(int, numbers.groups())) < OLDEST_CONVEX:
-            raise InstallFailed(
-                f"The workspace uses convex {version}; this server works with 1.40 and newer.",
-                next_step='Write `"convex": "^1.48.0"` into the dependencies in package.json, then call again.',
-            )
+        check_version(PackageJson.read(found).version)
+
+
+def check_version(convex: str) -> None:
+    """
+    Return if the version *convex* of the package can be worked with.
+
+    Raises:
+        InstallFailed: It is too old.
+    """
+    numbers = re.match(r"(\d+)\.(\d+)", convex)
+    if numbers is None or tuple(map(int, numbers.groups())) < OLDEST_CONVEX:
+        raise InstallFailed(
+            f"The workspace uses convex {convex}; this server works with 1.40 and newer.",
+            next_step='Write `"convex": "^1.48.0"` into the dependencies in package.json, then call again.',
+        )
 
 
 def _links(folder: Path) -> Iterator[Path]:

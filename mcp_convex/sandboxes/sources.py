@@ -18,7 +18,7 @@ LARGEST_SOURCE = 10 * 1024 * 1024
 MOST_SOURCES = 20_000
 """Files. A directory with more is not one project."""
 
-_OUTPUTS = frozenset(
+OUTPUTS = frozenset(
     {"build", "coverage", "DerivedData", "dist", "out", "Pods", "target", "venv", "__pycache__", "playwright-report"}
 )
 """Folders that tools write. Below the functions' folder any name may be a module's, and so where a package is built."""
@@ -58,7 +58,7 @@ def find_sources(root: Path) -> Sources:
         DirectoryUnusable: There are too many for one project.
     """
     found = Sources()
-    kept = (functions_folder(root) + "/", *_published(root))
+    kept = kept_folders(_content(root / "convex.json"), _content(root / "package.json"))
     for path, entry in _walk(root, "", found, kept):
         if (identity := _identity(root, entry)) is None or identity.size > LARGEST_SOURCE:
             continue
@@ -89,18 +89,35 @@ def real_path(root: Path, path: str) -> Path:
 
 def functions_folder(root: Path) -> FilePath:
     """Return the folder of *root* that holds the functions, as far as its convex.json can be followed."""
+    return named_functions_folder(_content(root / "convex.json"))
+
+
+def named_functions_folder(convex_json: bytes | None) -> FilePath:
+    """Return the folder that holds the functions under the content of a convex.json, if there is one."""
     try:
-        return paths.functions_folder(paths.check_convex_json((root / "convex.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, InputError):
+        return paths.functions_folder(paths.check_convex_json((convex_json or b"{}").decode()))
+    except (ValueError, InputError):
         return paths.functions_folder({})
 
 
-def _published(root: Path) -> Iterator[str]:
+def kept_folders(convex_json: bytes | None, package_json: bytes | None) -> tuple[str, ...]:
+    """Return the folders, each with a `/` at its end, below which nothing is an output, whatever its name."""
+    return (named_functions_folder(convex_json) + "/", *_published(package_json))
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _published(package_json: bytes | None) -> Iterator[str]:
     """Yield the folders that package.json takes the project's own modules from: a component's are built there."""
     try:
-        manifest = json.loads((root / "package.json").read_bytes())
+        manifest = json.loads(package_json or b"{}")
         modules = json.dumps([manifest.get(name) for name in ("exports", "main", "module")])
-    except (OSError, ValueError, AttributeError):
+    except (ValueError, AttributeError):
         return
     yield from (f"{name}/" for name in set(re.findall(r'"(?:\./)?([\w-]+)/', modules)))
 
@@ -113,7 +130,7 @@ def _walk(root: Path, folder: str, found: Sources, kept: tuple[str, ...]) -> Ite
                 found.package_folders.append(path)
         elif not entry.is_dir(follow_symlinks=False):
             yield path, entry
-        elif entry.name not in _OUTPUTS or f"{path}/".startswith(kept):
+        elif entry.name not in OUTPUTS or f"{path}/".startswith(kept):
             yield from _walk(root, path + "/", found, kept)
 
 

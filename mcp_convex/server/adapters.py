@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio.to_thread
 from pydantic import SecretStr
 
 from mcp_convex.broker import LocalGate, Tuning
@@ -20,6 +21,7 @@ from mcp_convex.domain.errors import SettingsInvalid
 from mcp_convex.domain.ports import CliLogin, DeploymentApi, EmbeddedDeployments, Gate, ManagementApi, OAuthApi, Sandbox
 from mcp_convex.embedded import LocalEmbeddedDeployments
 from mcp_convex.sandboxes import ConfinedLauncher, LocalSandbox, hide_memory, npm_environment
+from mcp_convex.server.e2b import e2b_account
 from mcp_convex.server.place import Place, find_asset
 from mcp_convex.settings import Settings
 from mcp_convex.store import open_data_dir
@@ -60,7 +62,7 @@ async def opened_adapters(settings: Settings, place: Place, tuning: Tuning | Non
         stack.push_async_callback(management.close)
         gate = LocalGate(tuning)
         stack.push_async_callback(gate.aclose)
-        sandbox = await _sandbox(place, launcher, gate)
+        sandbox = await _sandbox(settings, place, store, (launcher, gate))
         stack.push_async_callback(sandbox.close)
         yield Adapters(
             store=store,
@@ -81,7 +83,12 @@ def embedded_deployments(settings: Settings, place: Place, launcher: ConfinedLau
     )
 
 
-async def _sandbox(place: Place, launcher: ConfinedLauncher, gate: LocalGate) -> LocalSandbox:
+async def _sandbox(
+    settings: Settings, place: Place, store: Store, local: tuple[ConfinedLauncher, LocalGate]
+) -> Sandbox:
+    if settings.sandbox == "e2b":
+        return await anyio.to_thread.run_sync(_e2b_sandbox, settings, place, store)
+    launcher, gate = local
     socket = await gate.socket_path() if launcher.mode == "strict" else None
     return LocalSandbox(
         place.root,
@@ -91,6 +98,13 @@ async def _sandbox(place: Place, launcher: ConfinedLauncher, gate: LocalGate) ->
         gate_socket=None if socket is None else lambda: socket,
         npm_env=npm_environment(os.environ),
     )
+
+
+def _e2b_sandbox(settings: Settings, place: Place, store: Store) -> Sandbox:
+    account = e2b_account(settings)
+    from mcp_convex.sandboxes.e2b.sandbox import E2BSandbox  # noqa: PLC0415 - slow to import, and an extra
+
+    return E2BSandbox(account, store.journal, find_asset("sandbox_template"), owner=place.owner)
 
 
 def _oauth(settings: Settings, stack: AsyncExitStack) -> OAuthApi | None:

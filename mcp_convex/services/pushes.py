@@ -20,6 +20,7 @@ from mcp_convex.domain.errors import (
     CredentialRejected,
     NotFound,
     SandboxError,
+    SandboxLost,
     UpstreamError,
 )
 from mcp_convex.domain.models import ConvexFunction, FilePath, PrincipalId, Target, WorkspaceId
@@ -172,7 +173,7 @@ class PushService:
             SandboxError: The workspace cannot be made ready.
         """
         terms = PushTerms(purpose="check", reach=None, deadline_s=self._bounds.deadline_s)
-        run = await self._run(terms, _Stages(progress or NoProgress()))
+        run = await self._run_again_if_lost(terms, _Stages(progress or NoProgress()))
         failure, diagnostics = _findings("check", run)
         return CheckResult(
             ok=failure is None,
@@ -181,6 +182,7 @@ class PushService:
             next_step=next_step(_outcome("check", failure), failure, diagnostics),
             duration_s=run.duration_s,
             isolation=self._ports.sandbox.describe(),
+            notes=self._ports.sandbox.take_notes(),
             raw_tail=_raw_tail(failure, run.ended),
         )
 
@@ -194,18 +196,27 @@ class PushService:
         return await self._ports.pushes.get(self._principal, push_id)
 
     async def _run_again_if_raced(self, terms: PushTerms, stages: _Stages) -> _Run:
-        first = await self._run(terms, stages)
+        first = await self._run_again_if_lost(terms, stages)
         left_s = terms.deadline_s - first.duration_s
         if not _has_raced(first.verdict) or left_s <= 0:
             return first
         # An env var was changed while the push was under way: nothing went live, and the next run sees the change.
-        second = await self._run(replace(terms, deadline_s=left_s), stages)
+        second = await self._run_again_if_lost(replace(terms, deadline_s=left_s), stages)
         attempts = first.verdict.attempts + second.verdict.attempts
         return replace(
             second,
             verdict=second.verdict.model_copy(update={"attempts": attempts}),
             duration_s=first.duration_s + second.duration_s,
         )
+
+    async def _run_again_if_lost(self, terms: PushTerms, stages: _Stages) -> _Run:
+        """Run the CLI, and once more in another sandbox where the first one vanished under it."""
+        started = time.monotonic()
+        try:
+            return await self._run(terms, stages)
+        except SandboxLost:
+            left_s = max(0.0, terms.deadline_s - (time.monotonic() - started))
+            return await self._run(replace(terms, deadline_s=left_s), stages)
 
     async def _run(self, terms: PushTerms, stages: _Stages) -> _Run:
         started = time.monotonic()
@@ -216,7 +227,12 @@ class PushService:
             terms = replace(terms, root=sandbox.seen_at(), linked=sandbox.linked_at())
             async with self._ports.gate.open(terms, stages.reached) as session:
                 command = self._command(session, terms, await self._generated())
-                ended = await sandbox.exec(command, on_output=lambda _: None, until=session.settled)
+                try:
+                    ended = await sandbox.exec(command, on_output=lambda _: None, until=session.settled)
+                except SandboxLost:
+                    if not session.verdict().live:
+                        raise
+                    ended = Ended(exit_code=None, output="")  # what is live is live, whatever becomes of the sandbox
                 verdict = session.verdict()
         return _Run(verdict=verdict, ended=ended, root=str(sandbox.seen_at()), duration_s=time.monotonic() - started)
 
@@ -236,6 +252,7 @@ class PushService:
         at = ("--url", self._ports.sandbox.gate_url(session.url), "--admin-key", key)
         return Command(
             argv=(*self._ports.sandbox.convex_cli(), "dev", "--once", *at, *flags),
+            gate=session.url,
             env={"CI": "1"},  # CI turns the CLI's telemetry off, which would hold its exit up without a network
             deadline_s=terms.deadline_s,
             # What a check generates knows no deployment, and would be looser than what stands there.
@@ -257,9 +274,12 @@ class PushService:
             diagnostics=diagnostics,
             changes=run.verdict.changes,
             isolation=self._ports.sandbox.describe(),
-            notes=() if failure or self._ports.sandbox.checks_types() else (_UNCHECKED,),
+            notes=(*self._ports.sandbox.take_notes(), *self._unchecked(failure)),
             raw_tail=_raw_tail(failure, run.ended),
         )
+
+    def _unchecked(self, failure: FailureClass | None) -> tuple[str, ...]:
+        return () if failure or self._ports.sandbox.checks_types() else (_UNCHECKED,)
 
     async def _reach(self) -> Reach:
         with anyio.move_on_after(self._bounds.deadline_s):

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mcp_convex.domain.ports import (
     AuditStore,
     ConnectionStore,
+    FileJournal,
     LeaseStore,
     PageStore,
     ProvisioningStore,
@@ -22,6 +23,7 @@ from mcp_convex.store.audit import SqlAuditStore
 from mcp_convex.store.connections import SqlConnectionStore
 from mcp_convex.store.database import Database, opened_database
 from mcp_convex.store.encryption import Cipher
+from mcp_convex.store.journal import SqlFileJournal
 from mcp_convex.store.keys import KeyRing
 from mcp_convex.store.leases import SqlLeaseStore
 from mcp_convex.store.pages import SqlPageStore
@@ -44,6 +46,7 @@ class Store:
         self.pages: PageStore = SqlPageStore(database, cipher)
         self.provisioning: ProvisioningStore = SqlProvisioningStore(database)
         self.audit: AuditStore = SqlAuditStore(database, ring.derived("audit"))
+        self.journal: FileJournal = SqlFileJournal(database, cipher)
         self._database = database
         self._cipher = cipher
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration. Kept here so that opening a store that is up to date needs no Alembic."""
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"})
@@ -104,7 +104,32 @@ audit_events = Table(
     Index(None, "at"),
 )
 
-ENCRYPTED: tuple[Column[bytes], ...] = (targets.c.credential, connections.c.token, flows.c.verifier)
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("principal", String, primary_key=True),
+    Column("workspace", String, primary_key=True),
+    Column("tag", String, nullable=False, comment="What its sandboxes are marked with."),
+    Column("version", Integer, nullable=False, comment="Of the files; a sandbox in step holds the same."),
+)
+
+workspace_files = Table(
+    "workspace_files",
+    metadata,
+    Column("principal", String, primary_key=True),
+    Column("workspace", String, primary_key=True),
+    Column("path", String, primary_key=True),
+    Column("size", Integer, nullable=False, comment="Bytes."),
+    Column("sha256", String, nullable=False, comment="Empty for a deleted file."),
+    Column("content", LargeBinary, comment="None for a deleted file."),
+)
+
+ENCRYPTED: tuple[Column[bytes], ...] = (
+    targets.c.credential,
+    connections.c.token,
+    flows.c.verifier,
+    workspace_files.c.content,
+)
 """Every column that holds a sealed value."""
 
 

@@ -12,6 +12,7 @@ from mcp_convex.domain.ports.connecting import (
 from mcp_convex.domain.ports.connection_store import AuditStore, ConnectionStore, PageStore, ProvisioningStore
 from mcp_convex.domain.ports.deployments import DeploymentApi, EmbeddedDeployments, Reach
 from mcp_convex.domain.ports.gate import Gate, GateSession, PushTerms
+from mcp_convex.domain.ports.journal import FileJournal, JournalState
 from mcp_convex.domain.ports.progress import NoProgress, OnOutput, OnStage, Progress
 from mcp_convex.domain.ports.sandboxes import Command, ConfinedProcess, Ended, Launch, Launcher, Sandbox
 from mcp_convex.domain.ports.store import LeaseStore, PushStore, TargetStore
@@ -25,8 +26,10 @@ __all__ = [
     "DeploymentApi",
     "EmbeddedDeployments",
     "Ended",
+    "FileJournal",
     "Gate",
     "GateSession",
+    "JournalState",
     "Launch",
     "Launcher",
     "LeaseStore",

@@ -76,6 +76,8 @@ class Command:
     argv: Sequence[str]
     deadline_s: float
     env: Mapping[str, str] = field(default_factory=dict[str, str])
+    gate: str | None = None
+    """What the command may reach of this machine, such as `http://127.0.0.1:40123`; it finds it at `gate_url`."""
     keep: Sequence[FilePath] = ()
     """Folders whose files, where the command changed them, are the workspace's from now on."""
 
@@ -159,11 +161,20 @@ class Sandbox(ABC):
     async def exec(
         self, command: Command, *, on_output: OnOutput, until: Callable[[], Awaitable[None]] | None = None
     ) -> Ended:
-        """Run *command* to its end, its deadline, or until *until* returns; then no process of it is left."""
+        """
+        Run *command* to its end, its deadline, or until *until* returns; then no process of it is left.
+
+        Raises:
+            SandboxLost: The sandbox vanished meanwhile; `ensure` starts another.
+        """
 
     @abstractmethod
     def describe(self) -> IsolationMode:
         """Return how commands are confined."""
+
+    @abstractmethod
+    def take_notes(self) -> tuple[str, ...]:
+        """Return what befell the sandbox since this was last asked, for whoever reads the answer of a call."""
 
     @abstractmethod
     async def close(self) -> None:

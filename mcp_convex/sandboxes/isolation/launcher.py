@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from mcp_convex.domain.errors import DirectoryUnusable, IsolationUnavailable, ToolMissing
-from mcp_convex.domain.models import IsolationMode
+from mcp_convex.domain.models import LocalIsolation
 from mcp_convex.domain.ports import ConfinedProcess, Launch, Launcher, OnOutput
 from mcp_convex.sandboxes.isolation import landlock, supervise
 from mcp_convex.sandboxes.isolation.bubblewrap import command_line, find_bubblewrap
@@ -30,11 +30,11 @@ class ConfinedLauncher(Launcher):
     works. In every mode the program ends with this server, and all that it started ends with it.
     """
 
-    def __init__(self, mode: Literal["auto"] | IsolationMode = "auto") -> None:
-        self._asked: Literal["auto"] | IsolationMode = mode
+    def __init__(self, mode: Literal["auto"] | LocalIsolation = "auto") -> None:
+        self._asked: Literal["auto"] | LocalIsolation = mode
 
     @property
-    def mode(self) -> IsolationMode:
+    def mode(self) -> LocalIsolation:
         if self._asked != "auto":
             return self._asked
         if find_bubblewrap():
@@ -42,7 +42,7 @@ class ConfinedLauncher(Launcher):
         return "landlock" if landlock.version() else "none"
 
     async def start(self, launch: Launch, on_output: OnOutput) -> ConfinedProcess:
-        mode: IsolationMode = await asyncio.to_thread(lambda: self.mode)
+        mode: LocalIsolation = await asyncio.to_thread(lambda: self.mode)
         launch, readable = await asyncio.to_thread(_prepared, launch)
         env, fds = dict(launch.env), tuple(launch.pass_fds)
         if mode in {"bwrap", "strict"}:
@@ -83,7 +83,7 @@ def _supervised(launch: Launch, ruleset_fd: int) -> list[str]:
     return [*shell, sys.executable, "-I", "-S", supervise.__file__, str(ruleset_fd), *launch.argv]
 
 
-def _unavailable(mode: IsolationMode, why: str) -> IsolationUnavailable:
+def _unavailable(mode: LocalIsolation, why: str) -> IsolationUnavailable:
     return IsolationUnavailable(
         f"The isolation `{mode}` does not work on this machine: {why}.",
         next_step="Enable it, or have the operator set MCP_CONVEX_ISOLATION=auto.",

@@ -1,0 +1,78 @@
+"""Turns whatever E2B's SDK raises into errors that say who must act."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import e2b
+
+from mcp_convex.domain.errors import ConvexMcpError, DiskFull, SandboxBusy, SandboxLost, SettingsInvalid
+
+CALL_S = 45.0
+"""Seconds that one call may take, above the SDK's own limit: that is not kept in every case."""
+
+_Meaning = tuple[type[ConvexMcpError], str, str]
+_CHECK = "Have the operator run `mcp-convex e2b check`."
+_NO_TEMPLATE: _Meaning = (SettingsInvalid, "The account at E2B has no such template, or may not use it.", _CHECK)
+_MEANINGS: tuple[tuple[tuple[type[Exception], ...], _Meaning], ...] = (
+    (
+        (e2b.AuthenticationException,),
+        (SettingsInvalid, "E2B does not accept the API key.", "Have the operator set E2B_API_KEY."),
+    ),
+    (
+        (e2b.RateLimitException, e2b.ServiceBusyException),
+        (SandboxBusy, "E2B has no room for another sandbox at the moment.", "Make the same call in a minute."),
+    ),
+    (
+        (e2b.NotEnoughSpaceException,),
+        (DiskFull, "The sandbox's disk is full. Nothing was changed.", "Delete what is not needed there."),
+    ),
+    (
+        (e2b.InvalidArgumentException, e2b.TemplateException),
+        (SettingsInvalid, "E2B does not accept how sandboxes are set up here.", _CHECK),
+    ),
+)
+
+
+@asynccontextmanager
+async def translated(within_s: float | None = CALL_S) -> AsyncGenerator[None]:
+    """
+    Bound the block to *within_s* seconds, and translate what it raises.
+
+    Beside its own tree of exceptions the SDK lets through those of httpx and of json, bare ones, and the
+    cancellation of a stream that was ended under it: so everything is caught here, and most of it means that
+    the sandbox cannot be reached.
+    """
+    task = asyncio.current_task()
+    cancelling = task.cancelling() if task else 0
+    try:
+        async with asyncio.timeout(within_s):
+            yield
+    except ConvexMcpError:
+        raise
+    except asyncio.CancelledError as exc:
+        if task is None or task.cancelling() > cancelling:
+            raise
+        raise lost() from exc  # nobody cancelled this task: it is the stream's own
+    except Exception as exc:
+        raise _meaning(exc) from exc
+
+
+def lost() -> SandboxLost:
+    """Return what is to be said when a sandbox is gone, or does not answer."""
+    return SandboxLost(
+        "The sandbox of this workspace vanished or cannot be reached. Its files are kept on this side.",
+        next_step="Make the same call again: another sandbox is started if need be.",
+    )
+
+
+def _meaning(exc: Exception) -> ConvexMcpError:
+    found = next((meaning for kinds, meaning in _MEANINGS if isinstance(exc, kinds)), None)
+    if found is None and isinstance(exc, e2b.SandboxException) and exc.status_code in {403, 404}:
+        found = _NO_TEMPLATE
+    if found is None:
+        return lost()
+    error, message, next_step = found
+    return error(message, next_step=next_step)

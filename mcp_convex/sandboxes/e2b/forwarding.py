@@ -1,0 +1,61 @@
+"""Carries the connections that a command in the box opens to the gate, over the messages of its job."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from mcp_convex.domain.errors import SandboxError
+from mcp_convex.sandboxes.e2b.box import Job, Message
+
+_PIECE = 256 * 1024
+
+
+class Forwarder:
+    """The host's end of the forwarding: each connection in the box is one to *gate*, and to nothing else."""
+
+    def __init__(self, gate: str) -> None:
+        parts = urlsplit(gate)
+        self._address = parts.hostname or "", parts.port or 0
+        self._writers: dict[int, asyncio.StreamWriter] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def hear(self, job: Job, message: Message) -> None:
+        """Take a message of the program's."""
+        if "open" in message:
+            reader, writer = await asyncio.open_connection(*self._address)
+            self._writers[message["open"]] = writer
+            task = asyncio.create_task(self._answers(job, message["open"], reader))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif "data" in message:
+            number, data = message["data"]
+            await self._write(number, base64.b64decode(data))
+        elif "end" in message and message["end"] in self._writers:
+            with suppress(OSError):
+                self._writers[message["end"]].write_eof()
+        elif "gone" in message and message["gone"] in self._writers:
+            self._writers.pop(message["gone"]).close()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for task in self._tasks:
+            task.cancel()
+        for writer in self._writers.values():
+            writer.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._writers.clear()
+
+    async def _write(self, number: int, data: bytes) -> None:
+        if writer := self._writers.get(number):
+            with suppress(OSError):
+                writer.write(data)
+                await writer.drain()
+
+    async def _answers(self, job: Job, number: int, reader: asyncio.StreamReader) -> None:
+        with suppress(OSError, SandboxError):
+            while data := await reader.read(_PIECE):
+                await job.send({"data": [number, base64.b64encode(data).decode()]})
+            await job.send({"end": number})

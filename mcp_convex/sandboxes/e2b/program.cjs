@@ -1,0 +1,261 @@
+// Runs inside the sandbox, one process a task: `node program.cjs look | prepare | install | run`.
+// It reads its request as the first line of standard input, and writes one JSON object a line to standard output.
+const { spawn } = require("node:child_process");
+const { createHash } = require("node:crypto");
+const fs = require("node:fs");
+const net = require("node:net");
+const os = require("node:os");
+const path = require("node:path");
+
+const HOME = os.homedir();
+const WORKSPACE = path.join(HOME, "app");
+const OWN = path.join(HOME, ".mcp-convex");
+const STAGE = path.join(OWN, "stage");
+const TEMPLATE = "/opt/convex";
+const MARK = "MCP_CONVEX_RUN=";
+
+const say = (message) => process.stdout.write(JSON.stringify(message) + "\n");
+const sha256 = (data) => createHash("sha256").update(data).digest("hex");
+const encoded = (data) => data.toString("base64");
+
+function attempt(work, otherwise) {
+  try {
+    return work();
+  } catch {
+    return otherwise;
+  }
+}
+
+// --- the workspace's files -----------------------------------------------------------------------------------------
+
+// `rules`: which folders hold no sources, except below those that are kept.
+function sources(rules) {
+  const found = { files: [], packages: [] };
+  const pending = [""];
+  while (pending.length) {
+    const folder = pending.pop();
+    for (const entry of fs.readdirSync(path.join(WORKSPACE, folder), { withFileTypes: true })) {
+      const at = folder + entry.name;
+      if (entry.name.startsWith(".")) continue;
+      if (entry.name === "node_modules") found.packages.push(at);
+      else if (!entry.isDirectory()) {
+        if (isSource(at, rules.largest)) found.files.push(at);
+      } else if (!rules.skipped.includes(entry.name) || rules.kept.some((kept) => (at + "/").startsWith(kept))) {
+        pending.push(at + "/");
+      }
+    }
+    if (found.files.length > rules.most) throw new Error("too many files");
+  }
+  return found;
+}
+
+// A link to a file of the workspace counts as that file; other links do not count.
+function isSource(at, largest) {
+  return attempt(() => {
+    const real = fs.realpathSync(path.join(WORKSPACE, at));
+    const info = fs.statSync(real);
+    return info.isFile() && info.size <= largest && real.startsWith(fs.realpathSync(WORKSPACE) + path.sep);
+  }, false);
+}
+
+// Says what differs from what the host knows: `known` holds hashes by path, `also` names hidden files to look at.
+function look({ rules, known, also }) {
+  const paths = [...sources(rules).files, ...also.filter((at) => isSource(at, rules.largest))];
+  const changed = {};
+  for (const at of paths) {
+    const data = attempt(() => fs.readFileSync(path.join(WORKSPACE, at)), null);
+    if (data !== null && known[at] !== sha256(data)) changed[at] = encoded(data);
+  }
+  const present = new Set(paths);
+  return {
+    version: attempt(() => fs.readFileSync(path.join(OWN, "version"), "utf8"), null),
+    changed,
+    missing: Object.keys(known).filter((at) => !present.has(at)),
+  };
+}
+
+// --- packages ------------------------------------------------------------------------------------------------------
+
+const readJson = (file) => attempt(() => JSON.parse(fs.readFileSync(file, "utf8")), {});
+const asked = (folder) => {
+  const manifest = readJson(path.join(folder, "package.json"));
+  return { ...manifest.dependencies, ...manifest.devDependencies };
+};
+const inWorkspace = (at) => path.join(WORKSPACE, "node_modules", at);
+const stamp = path.join(OWN, "installed");
+const fingerprint = () => sha256(JSON.stringify(asked(WORKSPACE)));
+
+// The template's packages serve every project that asks for none beside them; they are read-only and need no network.
+function linkTemplate() {
+  const there = asked(TEMPLATE);
+  if (!Object.entries(asked(WORKSPACE)).every(([name, range]) => there[name] === range)) return false;
+  fs.rmSync(inWorkspace(""), { recursive: true, force: true });
+  fs.symlinkSync(path.join(TEMPLATE, "node_modules"), inWorkspace("").replace(/\/$/, ""));
+  fs.writeFileSync(stamp, fingerprint());
+  return true;
+}
+
+function packages(compilers) {
+  const isDue = attempt(() => fs.readFileSync(stamp, "utf8"), "") !== fingerprint() && !linkTemplate();
+  const scripts = ["convex/dist/cli.bundle.cjs", "convex/bin/main.js"];
+  return {
+    due: isDue,
+    convex: readJson(inWorkspace("convex/package.json")).version ?? null,
+    cli: scripts.find((script) => fs.existsSync(inWorkspace(script))) ?? null,
+    compiler: compilers.some((compiler) => fs.existsSync(inWorkspace(compiler))),
+  };
+}
+
+function prepare(request) {
+  endAll("");
+  return { ...look(request), packages: packages(request.compilers) };
+}
+
+function install({ arguments: given }) {
+  const link = inWorkspace("").replace(/\/$/, "");
+  if (attempt(() => fs.lstatSync(link).isSymbolicLink(), false)) fs.unlinkSync(link);
+  const npm = spawn("npm", given, { cwd: WORKSPACE, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [npm.stdout, npm.stderr]) {
+    stream.setEncoding("utf8").on("data", (text) => (output = (output + text).slice(-65536)));
+  }
+  npm.on("error", () => finish({ code: 127, output }));
+  npm.on("close", (code) => {
+    if (code === 0) fs.writeFileSync(stamp, fingerprint());
+    finish({ code, output });
+  });
+}
+
+// --- a command -----------------------------------------------------------------------------------------------------
+
+// A stage holds the workspace's sources and nothing else of it, so that no env file decides what the CLI does.
+function makeStage({ rules, replaced }) {
+  const { files, packages: folders } = sources(rules);
+  fs.rmSync(STAGE, { recursive: true, force: true });
+  fs.mkdirSync(path.join(STAGE, ".tmp"), { recursive: true });
+  for (const at of files) {
+    fs.mkdirSync(path.dirname(path.join(STAGE, at)), { recursive: true });
+    if (at in replaced) fs.writeFileSync(path.join(STAGE, at), replaced[at]);
+    else fs.copyFileSync(path.join(WORKSPACE, at), path.join(STAGE, at));
+  }
+  for (const at of folders) {
+    fs.mkdirSync(path.dirname(path.join(STAGE, at)), { recursive: true });
+    fs.symlinkSync(path.join(WORKSPACE, at), path.join(STAGE, at));
+  }
+}
+
+// Carries connections to a port of the sandbox to the host, as pieces of base64 in lines of this process's output.
+function forward(port, connections) {
+  let last = 0;
+  const server = net.createServer({ allowHalfOpen: true }, (client) => {
+    const id = ++last;
+    connections.set(id, client);
+    say({ open: id });
+    client.on("data", (data) => say({ data: [id, encoded(data)] }));
+    client.on("end", () => say({ end: id }));
+    client.on("error", () => client.destroy());
+    client.on("close", () => {
+      connections.delete(id);
+      say({ gone: id });
+    });
+  });
+  return new Promise((resolve, reject) => server.on("error", reject).listen(port, "127.0.0.1", resolve));
+}
+
+async function run(request, onLine) {
+  makeStage(request);
+  const connections = new Map();
+  if (request.port) await forward(request.port, connections);
+  const home = path.join(OWN, "home");
+  fs.mkdirSync(home, { recursive: true });
+  const env = { PATH: process.env.PATH, HOME: home, TMPDIR: path.join(STAGE, ".tmp"), LANG: "C.UTF-8", ...request.env };
+  const [program, ...argv] = request.argv;
+  const child = spawn(program, argv, {
+    cwd: STAGE,
+    env: { ...env, MCP_CONVEX_RUN: request.id },
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (out) => say({ out }));
+  const end = () => endAll(request.id, child.pid);
+  setTimeout(end, request.deadline * 1000);
+  onLine((line) => {
+    if (line.stop) end();
+    else if (line.data) connections.get(line.data[0])?.write(Buffer.from(line.data[1], "base64"));
+    else if (line.end) connections.get(line.end)?.end();
+  });
+  child.on("error", (error) => finish({ error: error.code ?? "unknown" }));
+  child.on("exit", end);
+  child.on("close", (code) => finish({ code: code ?? 137, ...bringBack(request.keep) }));
+}
+
+// Ends every process that bears a run's mark, or belongs to its session: also what called setsid.
+function endAll(id, session) {
+  for (let round = 0; round < 100; round++) {
+    const left = fs.readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && belongs(pid, MARK + id, session));
+    if (!left.length) return;
+    for (const pid of left) attempt(() => process.kill(Number(pid), "SIGKILL"));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+  }
+}
+
+function belongs(pid, mark, session) {
+  const stat = attempt(() => fs.readFileSync(`/proc/${pid}/stat`, "latin1"), ") Z").split(") ").pop().split(" ");
+  if (stat[0] === "Z") return false;
+  if (session && Number(stat[3]) === session) return true;
+  return attempt(() => fs.readFileSync(`/proc/${pid}/environ`, "latin1"), "").split("\0").some((v) => v.startsWith(mark));
+}
+
+// Carries what a command changed in the folders *keep* over to the workspace, and says what it was.
+function bringBack(keep) {
+  const changed = {};
+  const missing = [];
+  for (const folder of keep) {
+    const [before, after] = [filesIn(WORKSPACE, folder), filesIn(STAGE, folder)];
+    for (const [at, data] of after) {
+      if (before.get(at)?.equals(data)) continue;
+      fs.mkdirSync(path.dirname(path.join(WORKSPACE, at)), { recursive: true });
+      fs.writeFileSync(path.join(WORKSPACE, at), data);
+      changed[at] = encoded(data);
+    }
+    for (const at of before.keys()) {
+      if (after.has(at)) continue;
+      fs.unlinkSync(path.join(WORKSPACE, at));
+      missing.push(at);
+    }
+  }
+  return { changed, missing };
+}
+
+function filesIn(root, folder, found = new Map()) {
+  for (const entry of attempt(() => fs.readdirSync(path.join(root, folder), { withFileTypes: true }), [])) {
+    const at = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) filesIn(root, at, found);
+    else if (entry.isFile()) found.set(at, fs.readFileSync(path.join(root, at)));
+  }
+  return found;
+}
+
+// --- requests ------------------------------------------------------------------------------------------------------
+
+function finish(answer) {
+  process.stdout.write(JSON.stringify({ answer }) + "\n", () => process.exit(0));
+}
+
+function readLines(onLine) {
+  let rest = "";
+  process.stdin.setEncoding("utf8").on("data", (text) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop();
+    for (const line of lines) onLine(JSON.parse(line));
+  });
+}
+
+let next = (request) => {
+  fs.mkdirSync(OWN, { recursive: true });
+  const simple = { look, prepare }[process.argv[2]];
+  if (simple) finish(simple(request));
+  else if (process.argv[2] === "install") install(request);
+  else run(request, (onLine) => (next = onLine)).catch((error) => finish({ error: error.code ?? "unknown" }));
+};
+readLines((line) => next(line));

@@ -1,0 +1,40 @@
+"""E2B as the settings say: the only place that asks whether the extra is installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from mcp_convex.domain.errors import SettingsInvalid, ToolMissing
+from mcp_convex.settings import Settings
+
+if TYPE_CHECKING:
+    from mcp_convex.sandboxes.e2b.account import Account
+
+
+def e2b_account(settings: Settings) -> Account:
+    """
+    Return the operator's account at E2B. Slow at first: the SDK takes a third of a second to import.
+
+    Raises:
+        ToolMissing: The SDK is not installed.
+        SettingsInvalid: There is no key.
+    """
+    if find_spec("e2b") is None:
+        raise ToolMissing(
+            "Sandboxes at E2B need its SDK, which is not installed.", next_step="Install `mcp-convex[e2b]`."
+        )
+    if settings.e2b_api_key is None:
+        raise SettingsInvalid("Sandboxes at E2B need an API key.", next_step="Set E2B_API_KEY.")
+    from mcp_convex.sandboxes.e2b.account import Account, AccountSettings  # noqa: PLC0415 - slow, and an extra
+    from mcp_convex.sandboxes.e2b.template import NAME  # noqa: PLC0415 - as above
+
+    return Account(
+        AccountSettings(
+            api_key=settings.e2b_api_key,
+            template=settings.e2b_template or NAME,
+            internet=settings.e2b_internet,
+            api_url=settings.e2b_api_url,
+            sandbox_url=settings.e2b_sandbox_url,
+        )
+    )
