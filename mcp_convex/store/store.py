@@ -17,6 +17,7 @@ from mcp_convex.domain.ports import (
     PageStore,
     ProvisioningStore,
     PushStore,
+    SnapshotStore,
     TargetStore,
 )
 from mcp_convex.store.audit import SqlAuditStore
@@ -30,6 +31,7 @@ from mcp_convex.store.pages import SqlPageStore
 from mcp_convex.store.provisioning import SqlProvisioningStore
 from mcp_convex.store.pushes import SqlPushStore
 from mcp_convex.store.schema import bring_to_head
+from mcp_convex.store.snapshots import SqlSnapshotStore
 from mcp_convex.store.tables import ENCRYPTED, place
 from mcp_convex.store.targets import SqlTargetStore
 
@@ -47,6 +49,7 @@ class Store:
         self.provisioning: ProvisioningStore = SqlProvisioningStore(database)
         self.audit: AuditStore = SqlAuditStore(database, ring.derived("audit"))
         self.journal: FileJournal = SqlFileJournal(database, cipher)
+        self.snapshots: SnapshotStore = SqlSnapshotStore(database, cipher)
         self._database = database
         self._cipher = cipher
 

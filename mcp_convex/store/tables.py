@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration. Kept here so that opening a store that is up to date needs no Alembic."""
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"})
@@ -124,11 +124,31 @@ workspace_files = Table(
     Column("content", LargeBinary, comment="None for a deleted file."),
 )
 
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("principal", String, primary_key=True),
+    Column("workspace", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("taken_at", Double, nullable=False, comment="Seconds since the epoch."),
+    Column("record", Text, nullable=False, comment="The whole record, as JSON."),
+)
+
+snapshot_contents = Table(
+    "snapshot_contents",
+    metadata,
+    Column("principal", String, primary_key=True),
+    Column("workspace", String, primary_key=True),
+    Column("sha256", String, primary_key=True, comment="Of the content before it was sealed."),
+    Column("content", LargeBinary, nullable=False),
+)
+
 ENCRYPTED: tuple[Column[bytes], ...] = (
     targets.c.credential,
     connections.c.token,
     flows.c.verifier,
     workspace_files.c.content,
+    snapshot_contents.c.content,
 )
 """Every column that holds a sealed value."""
 

@@ -13,8 +13,10 @@ from mcp_convex.domain.ports.connection_store import AuditStore, ConnectionStore
 from mcp_convex.domain.ports.deployments import DeploymentApi, EmbeddedDeployments, Reach
 from mcp_convex.domain.ports.gate import Gate, GateSession, PushTerms
 from mcp_convex.domain.ports.journal import FileJournal, JournalState
+from mcp_convex.domain.ports.passages import Passage, PassageIndex
 from mcp_convex.domain.ports.progress import NoProgress, OnOutput, OnStage, Progress
 from mcp_convex.domain.ports.sandboxes import Command, ConfinedProcess, Ended, Launch, Launcher, Sandbox
+from mcp_convex.domain.ports.snapshots import SnapshotStore
 from mcp_convex.domain.ports.store import LeaseStore, PushStore, TargetStore
 
 __all__ = [
@@ -42,12 +44,15 @@ __all__ = [
     "PagePerson",
     "PageStore",
     "Pages",
+    "Passage",
+    "PassageIndex",
     "Progress",
     "ProvisioningStore",
     "PushStore",
     "PushTerms",
     "Reach",
     "Sandbox",
+    "SnapshotStore",
     "TargetStore",
     "Visit",
 ]

@@ -1,0 +1,241 @@
+"""Snapshots: what each green push made live, and the way back to it that loses nothing."""
+
+from __future__ import annotations
+
+import difflib
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import islice
+from typing import Literal
+
+from pydantic import Field
+
+from mcp_convex.domain.errors import NotFound
+from mcp_convex.domain.models import FileEntry, FilePath, Model, PrincipalId, WorkspaceId
+from mcp_convex.domain.policy import Policy
+from mcp_convex.domain.ports import Sandbox, SnapshotStore
+from mcp_convex.domain.snapshots import Reason, Snapshot
+
+LAST_PUSHED = "last_pushed"
+SHOWN_LINES = 400
+"""Of all the differences in one answer."""
+_NAMED = 10
+"""Snapshots that an answer lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The files as they were at a moment, read and not yet kept."""
+
+    files: tuple[FileEntry, ...]
+    contents: Mapping[str, bytes] = field(repr=False)
+    """Those that the store does not have yet, by digest."""
+
+
+class Difference(Model):
+    """What a restore does to one file."""
+
+    path: FilePath
+    action: Literal["created", "updated", "deleted"]
+    diff: str | None = Field(default=None, description="Unified; none where it is no text or the answer is full.")
+
+
+class Restored(Model):
+    """What a restore did, or with `preview` would do."""
+
+    snapshot: str
+    taken_at: datetime
+    changes: tuple[Difference, ...]
+    undo: str | None = Field(
+        default=None, description="The snapshot of what stood there before; restore it to go back."
+    )
+    next_step: str = Field(description="What to do now.")
+
+
+class Unpushed(Model):
+    """How the files differ from what the last push made live."""
+
+    created: tuple[FilePath, ...] = ()
+    updated: tuple[FilePath, ...] = ()
+    deleted: tuple[FilePath, ...] = ()
+
+
+class SnapshotSummary(Model):
+    id: str = Field(description="`restore_files` takes it.")
+    taken_at: datetime
+    reason: Reason
+    push: str | None = None
+    files: int
+
+
+class History(Model):
+    """The workspace's snapshots, newest first."""
+
+    snapshots: tuple[SnapshotSummary, ...]
+    unpushed: Unpushed | None = Field(
+        default=None, description="How the files differ from the last push; none before the first."
+    )
+
+
+class SnapshotService:
+    def __init__(
+        self, sandbox: Sandbox, store: SnapshotStore, policy: Policy, *, owner: tuple[PrincipalId, WorkspaceId]
+    ) -> None:
+        self._sandbox = sandbox
+        self._store = store
+        self._policy = policy
+        self._principal, self._workspace = owner
+
+    async def draft(self) -> Draft:
+        """Read the files as they are now, as far as the store does not know them already."""
+        entries = await self._sandbox.list()
+        digests = {entry.sha256 for entry in entries}
+        missing = await self._store.missing(self._principal, self._workspace, digests)
+        files: list[FileEntry] = []
+        contents: dict[str, bytes] = {}
+        for entry in entries:
+            if entry.sha256 in missing:
+                data = await self._sandbox.read(entry.path)
+                digest = sha256(data).hexdigest()  # another hand may have written since it was listed
+                contents[digest] = data
+                files.append(FileEntry(path=entry.path, size=len(data), sha256=digest))
+            else:
+                files.append(entry)
+        return Draft(tuple(files), contents)
+
+    async def keep(
+        self, draft: Draft, reason: Reason, *, push: str | None = None, modules: Mapping[str, str] | None = None
+    ) -> Snapshot:
+        """Keep *draft* as a snapshot, and return it."""
+        snapshot = Snapshot(
+            id=secrets.token_hex(4),
+            workspace=self._workspace,
+            taken_at=datetime.now(UTC),
+            reason=reason,
+            push=push,
+            files=draft.files,
+            modules=dict(modules or {}),
+        )
+        await self._store.add(self._principal, snapshot, draft.contents)
+        return snapshot
+
+    async def restore(self, which: str, *, preview: bool = False) -> Restored:
+        """
+        Make the workspace's files what they were, or with *preview* only say how they differ.
+
+        What stands there now is kept first, as the snapshot that `undo` names.
+
+        Raises:
+            NotFound: There is no such snapshot.
+            BlockedByPolicy: The server is read-only.
+        """
+        if not preview:
+            self._policy.check_files()
+        snapshot = await self._find(which)
+        now = await self.draft()
+        wanted = await self._changes(now, snapshot)
+        differences = tuple(await self._differences(now, wanted))
+        undo = None
+        if wanted and not preview:
+            undo = (await self.keep(now, "restored_over")).id
+            await self._sandbox.write(wanted)
+        return Restored(
+            snapshot=snapshot.id,
+            taken_at=snapshot.taken_at,
+            changes=differences,
+            undo=undo,
+            next_step=_next_step(differences, preview=preview),
+        )
+
+    async def history(self) -> History:
+        """Return the workspace's snapshots, and how its files differ from the last push."""
+        kept = [snapshot async for snapshot in self._store.latest(self._principal, self._workspace)]
+        summaries = tuple(
+            SnapshotSummary(
+                id=snapshot.id,
+                taken_at=snapshot.taken_at,
+                reason=snapshot.reason,
+                push=snapshot.push,
+                files=len(snapshot.files),
+            )
+            for snapshot in kept
+        )
+        return History(snapshots=summaries, unpushed=await self.unpushed())
+
+    async def unpushed(self) -> Unpushed | None:
+        """Return how the files differ from what the last push made live, or None before the first."""
+        if (last := await self.last_pushed()) is None:
+            return None
+        was = {file.path: file.sha256 for file in last.files}
+        now = {file.path: file.sha256 for file in await self._sandbox.list()}
+        return Unpushed(
+            created=tuple(sorted(now.keys() - was.keys())),
+            updated=tuple(sorted(path for path in now.keys() & was.keys() if now[path] != was[path])),
+            deleted=tuple(sorted(was.keys() - now.keys())),
+        )
+
+    async def last_pushed(self) -> Snapshot | None:
+        """Return what the workspace's last push made live."""
+        async for snapshot in self._store.latest(self._principal, self._workspace):
+            if snapshot.reason == "pushed":
+                return snapshot
+        return None
+
+    async def _find(self, which: str) -> Snapshot:
+        if which == LAST_PUSHED:
+            if (last := await self.last_pushed()) is not None:
+                return last
+            raise NotFound(
+                "Nothing was pushed from this workspace yet, so there is nothing to go back to.",
+                next_step="Go on with the files as they are, and call `push`.",
+            )
+        kept = [snapshot async for snapshot in self._store.latest(self._principal, self._workspace)]
+        for snapshot in kept:
+            if snapshot.id == which:
+                return snapshot
+        named = ", ".join(f"`{one.id}` ({one.reason}, {one.taken_at:%Y-%m-%d %H:%M} UTC)" for one in kept[:_NAMED])
+        raise NotFound(
+            f"There is no snapshot `{which}`.", next_step=f"Use one of these: {named or 'there is none yet'}."
+        )
+
+    async def _changes(self, now: Draft, snapshot: Snapshot) -> Mapping[FilePath, bytes | None]:
+        """Return what has to be written for the files to be as in *snapshot*."""
+        is_now = {file.path: file.sha256 for file in now.files}
+        to_write = {file.path: file.sha256 for file in snapshot.files if is_now.get(file.path) != file.sha256}
+        contents = await self._store.contents(self._principal, self._workspace, set(to_write.values()))
+        gone = is_now.keys() - {file.path for file in snapshot.files}
+        return {path: contents[digest] for path, digest in to_write.items()} | dict.fromkeys(sorted(gone))
+
+    async def _differences(self, now: Draft, wanted: Mapping[FilePath, bytes | None]) -> list[Difference]:
+        stands = {file.path for file in now.files}
+        left = SHOWN_LINES
+        differences: list[Difference] = []
+        for path, after in wanted.items():
+            before = await self._sandbox.read(path) if path in stands else None
+            lines = list(islice(_diff(path, before, after), left + 1))
+            fits = 0 < len(lines) <= left
+            left -= len(lines) if fits else 0
+            action: Literal["created", "updated", "deleted"] = (
+                "deleted" if after is None else "created" if before is None else "updated"
+            )
+            differences.append(Difference(path=path, action=action, diff="\n".join(lines) if fits else None))
+        return differences
+
+
+def _diff(path: FilePath, before: bytes | None, after: bytes | None) -> Iterator[str]:
+    try:
+        was, will_be = ((data or b"").decode().splitlines() for data in (before, after))
+    except UnicodeDecodeError:
+        return iter(())
+    return difflib.unified_diff(was, will_be, path, path, lineterm="", n=2)
+
+
+def _next_step(differences: tuple[Difference, ...], *, preview: bool) -> str:
+    if not differences:
+        return "The files are what the snapshot holds; there is nothing to restore."
+    if preview:
+        return "Call `restore_files` without `preview` to do it; what stands there now stays restorable."
+    return "Call `push` if this state is to be live. `restore_files` with `undo` brings back what was there."

@@ -1,0 +1,116 @@
+"""Snapshots of a workspace's files, and their contents by digest, sealed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from itertools import islice
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.elements import ColumnElement
+
+from mcp_convex.domain.models import PrincipalId, WorkspaceId
+from mcp_convex.domain.ports.snapshots import SnapshotStore
+from mcp_convex.domain.snapshots import Snapshot
+from mcp_convex.store.database import Database, decoding
+from mcp_convex.store.dialects import upsert
+from mcp_convex.store.encryption import Cipher
+from mcp_convex.store.tables import place, snapshot_contents, snapshots
+
+KEPT = 200
+"""Snapshots of one workspace that the store keeps."""
+
+_AT_ONCE = 500
+"""Digests in one statement: databases bound the parameters that one takes."""
+
+
+class SqlSnapshotStore(SnapshotStore):
+    def __init__(self, database: Database, cipher: Cipher) -> None:
+        self._database = database
+        self._cipher = cipher
+
+    async def add(self, principal: PrincipalId, snapshot: Snapshot, contents: Mapping[str, bytes]) -> None:
+        row = {
+            "principal": principal,
+            "workspace": snapshot.workspace,
+            "id": snapshot.id,
+            "taken_at": snapshot.taken_at.timestamp(),
+            "record": snapshot.model_dump_json(),
+        }
+        workspace = WorkspaceId(snapshot.workspace)
+        async with self._database.writing() as connection:
+            for digest, content in contents.items():
+                await connection.execute(upsert(connection, snapshot_contents, self._sealed(row, digest, content)))
+            await connection.execute(upsert(connection, snapshots, row))
+            await _prune(connection, principal, workspace)
+
+    async def missing(self, principal: PrincipalId, workspace: WorkspaceId, digests: Collection[str]) -> frozenset[str]:
+        columns = select(snapshot_contents.c.sha256).where(*_kept_of(principal, workspace))
+        found: set[str] = set()
+        async with self._database.reading() as connection:
+            for some in _batches(digests):
+                found.update(await connection.scalars(columns.where(snapshot_contents.c.sha256.in_(some))))
+        return frozenset(digests) - found
+
+    async def contents(
+        self, principal: PrincipalId, workspace: WorkspaceId, digests: Collection[str]
+    ) -> Mapping[str, bytes]:
+        columns = select(snapshot_contents.c.sha256, snapshot_contents.c.content).where(*_kept_of(principal, workspace))
+        found: dict[str, bytes] = {}
+        async with self._database.reading() as connection:
+            for some in _batches(digests):
+                for digest, sealed in await connection.execute(columns.where(snapshot_contents.c.sha256.in_(some))):
+                    belongs = place(snapshot_contents.c.content, principal, workspace, digest)
+                    found[digest] = self._cipher.open(sealed, belongs).encode("latin-1")
+        return found
+
+    async def latest(self, principal: PrincipalId, workspace: WorkspaceId) -> AsyncGenerator[Snapshot]:
+        wanted = select(snapshots.c.record).where(*_of(principal, workspace)).order_by(*_NEWEST_FIRST)
+        async with self._database.reading() as connection:
+            records = (await connection.scalars(wanted)).all()
+        for record in records:
+            with decoding():
+                yield Snapshot.model_validate_json(record)
+
+    def _sealed(self, row: Mapping[str, object], digest: str, content: bytes) -> Mapping[str, object]:
+        key = str(row["principal"]), str(row["workspace"]), digest
+        # Latin-1 has a character for every byte.
+        sealed = self._cipher.seal(content.decode("latin-1"), place(snapshot_contents.c.content, *key))
+        return dict(zip(("principal", "workspace", "sha256", "content"), (*key, sealed), strict=True))
+
+
+_NEWEST_FIRST = snapshots.c.taken_at.desc(), snapshots.c.id.desc()
+
+
+def _of(principal: PrincipalId, workspace: WorkspaceId) -> tuple[ColumnElement[bool], ...]:
+    return snapshots.c.principal == principal, snapshots.c.workspace == workspace
+
+
+def _kept_of(principal: PrincipalId, workspace: WorkspaceId) -> tuple[ColumnElement[bool], ...]:
+    return snapshot_contents.c.principal == principal, snapshot_contents.c.workspace == workspace
+
+
+def _batches(digests: Collection[str]) -> Iterator[Sequence[str]]:
+    left = iter(sorted(digests))
+    while some := list(islice(left, _AT_ONCE)):
+        yield some
+
+
+async def _prune(connection: AsyncConnection, principal: PrincipalId, workspace: WorkspaceId) -> None:
+    """Delete what is too old, and the contents that only it held."""
+    of_workspace = _of(principal, workspace)
+    count = await connection.scalar(select(func.count()).select_from(snapshots).where(*of_workspace))
+    if (count or 0) <= KEPT:
+        return
+    beyond = select(snapshots.c.id).where(*of_workspace).order_by(*_NEWEST_FIRST).offset(KEPT)
+    await connection.execute(delete(snapshots).where(*of_workspace, snapshots.c.id.in_(beyond)))
+    with decoding():
+        left = [
+            Snapshot.model_validate_json(record)
+            for record in await connection.scalars(select(snapshots.c.record).where(*of_workspace))
+        ]
+    needed = {file.sha256 for snapshot in left for file in snapshot.files}
+    kept = set(await connection.scalars(select(snapshot_contents.c.sha256).where(*_kept_of(principal, workspace))))
+    for some in _batches(kept - needed):
+        in_batch = snapshot_contents.c.sha256.in_(some)
+        await connection.execute(delete(snapshot_contents).where(*_kept_of(principal, workspace), in_batch))
