@@ -73,6 +73,11 @@ _CONVEX = (
         "export the function; the types follow with the next `push`.",
         r"'(?P<name>\w+)'[^\0]*\b(?:api|internal)(?:\.\w+)*\.(?P=name)\b",
     ),
+    Repair(
+        r"TS2339",
+        'Begin the file with `/// <reference types="vite/client" />`, and add `vite` to `devDependencies`.',
+        r"'(?:glob|env)' does not exist on type 'ImportMeta'",
+    ),
     Repair(r"TS2339|TS2551", f"Use a field that the type has, or add the field to the table in {_SCHEMA}."),
     Repair(
         r"TS7022|TS7023|TS7024",
@@ -96,6 +101,11 @@ _TYPES = (
         r"TS2580|TS2591|TS2304",
         "Add `@types/node` to `devDependencies` in package.json. `process.env` itself works in every function.",
         r"name '(?:process|Buffer)'",
+    ),
+    Repair(
+        r"TS2582|TS2593|TS2304",
+        r"Import `\g<name>` from `vitest`, or leave tests out with `exclude` in convex/tsconfig.json.",
+        r"name '(?P<name>describe|test|it|expect|beforeEach|afterEach|jest)'",
     ),
     Repair(r"TS2304|TS2552|TS2503", r"Import or declare `\g<name>`.", r"Cannot find \w+ '(?P<name>[^']+)'"),
     Repair(

@@ -83,6 +83,8 @@ def test_each_diagnostic_that_was_ever_seen_has_a_hint(name):
         ("TS2345", "…parameter of type 'Id<\"users\">'.", None, '`v.id("users")`'),
         ("TS2339", "Property 'nowhere' does not exist…", "api.nowhere.list", "`api.messages.send` is `send`"),
         ("TS2339", "Property 'db' does not exist on type 'GenericActionCtx<…", None, "`ctx.runQuery`"),
+        ("TS2339", "Property 'glob' does not exist on type 'ImportMeta'.", None, "vite/client"),
+        ("TS2593", "Cannot find name 'describe'. Do you need to…", None, "Import `describe` from `vitest`"),
         ("TS2307", "Cannot find module './_generated/api'…", None, "`push` and `check_files` write it"),
         ("TS2307", "Cannot find module '@scope/pkg/deep'…", None, "Add `@scope/pkg` to `dependencies`"),
         ("TS7022", "'x' implicitly has type 'any'…", None, "annotate the handler"),
