@@ -1,18 +1,23 @@
-"""`mcp-convex doctor`: says what this machine has and lacks for the work, and changes nothing."""
+"""`mcp-convex doctor`: says what this machine has and lacks for the work, and changes nothing in the workspace."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
+from rich.markup import escape
 
-from mcp_convex.domain.errors import ConvexMcpError
+from mcp_convex.domain.errors import ConvexMcpError, IsolationUnavailable
 from mcp_convex.domain.ports import Launch
 from mcp_convex.sandboxes import ConfinedLauncher, find_node
 from mcp_convex.server import open_services
 from mcp_convex.settings import Settings
+
+_SHOWN = 400
+"""Characters of what a program said that did not run."""
 
 
 class Check(NamedTuple):
@@ -25,14 +30,16 @@ class Check(NamedTuple):
 async def examine(settings: Settings) -> int:
     """Look at everything, print what was found, and return 0 when nothing is wrong, else 1."""
     console = Console(highlight=False, soft_wrap=True)
-    wrong = 0
+    wrong: set[str] = set()
     for check in _CHECKS:
         try:
-            console.print(f"[green]ok[/]  {check.title}: {await check.look(settings)}")
+            console.print(f"[green]ok[/]  {check.title}: {escape(await check.look(settings))}")
         except ConvexMcpError as exc:
-            wrong += 1
-            console.print(f"[red]no[/]  {check.title}: {exc.message}\n    Next step: {exc.next_step}")
-    return int(wrong > 0)
+            console.print(f"[red]no[/]  {check.title}: {escape(exc.message)}")
+            if exc.message not in wrong:  # without Node, for one, several checks fail for one reason
+                console.print(f"    Next step: {escape(exc.next_step)}")
+            wrong.add(exc.message)
+    return int(bool(wrong))
 
 
 async def _node(_: Settings) -> str:
@@ -46,22 +53,32 @@ async def _npm(_: Settings) -> str:
 async def _isolation(settings: Settings) -> str:
     launcher = ConfinedLauncher(settings.isolation)
     said: list[str] = []
-    folder = settings.workspace
-    launch = Launch(argv=["node", "-p", "'runs'"], cwd=folder, env={}, readable=[folder])
+    launch = Launch(argv=["node", "-p", "'runs'"], cwd=Path("/"), env={})
     process = await launcher.start(launch, said.append)
-    await process.wait()
+    if await process.wait() != 0:
+        raise IsolationUnavailable(
+            f"Node does not run in the isolation `{launcher.mode}`: {''.join(said).strip()[:_SHOWN]}",
+            next_step="Set MCP_CONVEX_ISOLATION to another, such as `none`.",
+        )
     return f"{launcher.mode}; Node {''.join(said).strip()} in it"
 
 
-async def _services(settings: Settings) -> str:
+async def _workspace(settings: Settings) -> str:
     async with open_services(settings) as services:
         count = len(await services.files.list())
     return f"{settings.workspace} with {count} files; data in {settings.data_dir}"
+
+
+async def _deployment(settings: Settings) -> str:
+    async with open_services(settings) as services:
+        target = (await services.targets.reach()).target
+    return f"{target.name} ({target.kind}) answers"
 
 
 _CHECKS = (
     Check("Node", _node),
     Check("npm", _npm),
     Check("isolation", _isolation),
-    Check("workspace and store", _services),
+    Check("workspace and store", _workspace),
+    Check("deployment", _deployment),
 )

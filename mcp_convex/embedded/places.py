@@ -73,7 +73,9 @@ def listening(place: Place) -> Generator[tuple[Urls, socket.socket, socket.socke
     """
     remembered = place.folder / "ports.json"
     ports = durable.read_json(remembered) or {"cloud": 0, "site": 0}
-    with _bound(place.port or ports["cloud"], remembered) as cloud, _bound(ports["site"], remembered) as site:
+    elsewhere = f"delete `{remembered}` to have other ports chosen"
+    wanted = "set MCP_CONVEX_EMBEDDED_PORT to another" if place.port else elsewhere
+    with _bound(place.port or ports["cloud"], wanted) as cloud, _bound(ports["site"], elsewhere) as site:
         chosen = {"cloud": cloud.getsockname()[1], "site": site.getsockname()[1]}
         if chosen != ports:
             durable.write_json(remembered, chosen)
@@ -98,7 +100,7 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _bound(port: int, remembered: Path) -> socket.socket:
+def _bound(port: int, otherwise: str) -> socket.socket:
     # asyncio turns Nagle's algorithm off (40 ms an answer) only where the socket names its protocol.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -112,6 +114,6 @@ def _bound(port: int, remembered: Path) -> socket.socket:
             raise
         raise PortInUse(
             f"The embedded deployment listens on port {port}, and another program has taken it.",
-            next_step=f"End that program, or delete `{remembered}` to have other ports chosen.",
+            next_step=f"End that program, or {otherwise}.",
         ) from exc
     return listener

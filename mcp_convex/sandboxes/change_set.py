@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from mcp_convex.domain.errors import SandboxError
 from mcp_convex.sandboxes.failures import translated
 
 _FOLDER = ".mcp-convex-"
@@ -60,7 +61,7 @@ class ChangeSets:
             try:
                 _prepare(folder, changes)
                 self._decide(journal)
-            except OSError:
+            except (OSError, SandboxError):
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
             self._carry_out(journal)
@@ -82,8 +83,9 @@ class ChangeSets:
 
     def _decide(self, journal: _Journal) -> None:
         draft = self._journal.with_suffix(".draft")
-        draft.write_text(journal.model_dump_json(), encoding="utf-8")
-        draft.replace(self._journal)
+        with translated(self._journal.parent):  # on another disk, perhaps
+            draft.write_text(journal.model_dump_json(), encoding="utf-8")
+            draft.replace(self._journal)
 
     def _carry_out(self, journal: _Journal) -> None:
         try:

@@ -26,8 +26,10 @@ def accessible(path: Path) -> Generator[None]:
             raise DiskFull(
                 f"There is no space left for `{path}`.", next_step="Free some space and start again."
             ) from exc
+        # What says that a folder to be made exists has found something else in its place.
+        why = errno.ENOTDIR if exc.errno == errno.EEXIST else exc.errno or errno.EIO
         raise DirectoryUnusable(
-            f"`{path}` cannot be used: {os.strerror(exc.errno or errno.EIO)}.",
+            f"`{path}` cannot be used: {os.strerror(why)}.",
             next_step="Make its directory writable for this account, or set MCP_CONVEX_DATA_DIR to another.",
         ) from exc
 

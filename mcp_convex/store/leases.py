@@ -22,7 +22,8 @@ class _Lease:
     name: str
     ttl_s: float
     holder: str = field(default_factory=secrets.token_hex)
-    lost: bool = False
+    lost: ConvexMcpError | None = None
+    """Why it is not held any more."""
 
 
 class SqlLeaseStore(LeaseStore):
@@ -43,6 +44,7 @@ class SqlLeaseStore(LeaseStore):
 
         Raises:
             PushUnderWay: Another holds it, or took it after this process had stood still for *ttl_s* seconds.
+            SandboxError: The database could not be written for so long.
         """
         lease = _Lease(name, ttl_s)
         failure: Exception | None = None
@@ -59,10 +61,7 @@ class SqlLeaseStore(LeaseStore):
         finally:
             await self._release(lease)
         if lease.lost:
-            raise PushUnderWay(
-                f"Another push has taken `{name}`, since this one stood still too long.",
-                next_step="Wait until the other has ended, then push again.",
-            ) from failure
+            raise lease.lost from failure
         if failure:
             raise failure
 
@@ -83,11 +82,11 @@ class SqlLeaseStore(LeaseStore):
             await anyio.sleep(lease.ttl_s / 3)
             asked_at = anyio.current_time()
             try:
-                lease.lost = not await self._extend(lease)
+                lease.lost = None if await self._extend(lease) else _taken(lease)
                 held_until = asked_at + lease.ttl_s
-            except ConvexMcpError:
+            except ConvexMcpError as exc:
                 # A full disk or a locked database may pass before the lease does.
-                lease.lost = anyio.current_time() >= held_until
+                lease.lost = exc if anyio.current_time() >= held_until else None
         scope.cancel()
 
     async def _extend(self, lease: _Lease) -> bool:
@@ -101,6 +100,13 @@ class SqlLeaseStore(LeaseStore):
         with suppress(ConvexMcpError):
             async with self._database.writing() as connection:
                 await connection.execute(delete(leases).where(*_is(lease)))
+
+
+def _taken(lease: _Lease) -> PushUnderWay:
+    return PushUnderWay(
+        f"Another push has taken `{lease.name}`, since this one stood still too long.",
+        next_step="Wait until the other has ended, then push again.",
+    )
 
 
 def _is(lease: _Lease) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

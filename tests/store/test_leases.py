@@ -15,7 +15,7 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
-from mcp_convex.domain.errors import PushUnderWay
+from mcp_convex.domain.errors import PushUnderWay, StoreCorrupt
 from mcp_convex.store import KeyRing, open_store
 from mcp_convex.store.store import Store
 
@@ -152,5 +152,5 @@ async def test_a_holder_that_cannot_reach_the_store_gives_up_when_its_time_is_ov
                 broken.execute("DROP TABLE leases")
             await anyio.sleep_forever()
 
-    with anyio.fail_after(30), pytest.raises(PushUnderWay):
+    with anyio.fail_after(30), pytest.raises(StoreCorrupt):
         await hold_while_the_store_breaks()

@@ -1,0 +1,292 @@
+"""A machine, a workspace or a setting that is not fit for the work: it is named, with what to do; nothing changes."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import anyio
+import pytest
+
+from mcp_convex.sandboxes.isolation.bubblewrap import find_bubblewrap
+from mcp_convex.settings import Settings, load
+from tests.doubles.deployment import fake_deployment
+from tests.system.conftest import link
+from tests.system.spawning import command, spawned
+from tests.world import APP, World, make_settings
+
+pytestmark = pytest.mark.anyio
+
+HELD_TO_PERMISSIONS = () if os.geteuid() else ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+"""Starts a program for which file permissions count, though it may be root's."""
+NEEDS_NODE = ("check_files", "push", "list_functions")
+
+
+async def ran(
+    settings: Settings, *words: str, env: Mapping[str, str] | None = None, under: tuple[str, ...] = ()
+) -> CompletedProcess[bytes]:
+    """Run `mcp-convex` with *words* to its end."""
+    with anyio.fail_after(60):
+        return await anyio.run_process(
+            [*under, *command(settings, *words)], check=False, env={**os.environ, **(env or {})}
+        )
+
+
+async def refusal(world: World, tool: str, **arguments: Any) -> dict[str, str]:
+    """Return the error that *tool* answers with, which has to say what to do."""
+    answered = await world.call(tool, **arguments)
+    assert answered.is_error, answered.structured_content
+    error: dict[str, str] = answered.structured_content["error"]
+    assert error["next_step"]
+    return error
+
+
+def bare(folder: Path, files: Mapping[str, str], **flags: str) -> Settings:
+    """Return settings for a workspace below *folder* that holds *files*, and no packages."""
+    (folder / "app").mkdir()
+    for name, text in files.items():
+        (folder / "app" / name).write_text(text)
+    return load({"workspace": str(folder / "app"), "data_dir": str(folder / "data"), **flags}, {})
+
+
+def content(folder: Path) -> dict[str, bytes | None]:
+    """Return every file and folder below *folder*, but for packages."""
+    found = (path for path in folder.rglob("*") if "node_modules" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in found}
+
+
+def only_programs(folder: Path, **scripts: str) -> dict[str, str]:
+    """Return an environment whose PATH holds nothing but *scripts*."""
+    (folder / "bin").mkdir()
+    for name, script in scripts.items():
+        (folder / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "bin" / name).chmod(0o755)
+    return {"PATH": str(folder / "bin")}
+
+
+def on_a_small_disk(place: Path, size: int) -> tuple[str, ...]:
+    """Return what starts a program for which *place* is an empty disk of *size* bytes."""
+    return (str(find_bubblewrap()), "--dev-bind", "/", "/", "--size", str(size), "--tmpfs", str(place), "--")
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("programs", "says"), [({}, "no `node` on the PATH"), ({"node": "echo v18.20.0/usr/bin/node"}, "is v18.20.0")]
+)
+async def test_node_that_is_missing_or_too_old_is_named_by_all_that_need_it(tmp_path, programs, says):
+    settings, env = make_settings(tmp_path), only_programs(tmp_path, **programs)
+
+    looked = await ran(settings, "doctor", env=env)
+    async with spawned(settings, env=env) as world:
+        await world.write(APP)
+        before = content(settings.workspace)
+        errors = [await refusal(world, tool) for tool in NEEDS_NODE]
+
+    assert (1, 1) == (looked.returncode, looked.stdout.count(b"Next step: Install Node 20 or newer."))
+    assert says in looked.stdout.decode()
+    assert ["tool_missing"] * len(NEEDS_NODE) == [error["code"] for error in errors]
+    assert all(says in error["message"] for error in errors)
+    assert before == content(settings.workspace)
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+async def test_a_workspace_that_is_no_directory_is_named_and_nothing_is_made(tmp_path, is_file):
+    place = tmp_path / "app"
+    if is_file:
+        place.write_text("somebody's")
+    settings = load({"workspace": str(place), "data_dir": str(tmp_path / "data")}, {})
+    before = content(tmp_path)
+
+    looked = await ran(settings, "doctor")
+    async with spawned(settings) as world:
+        error = await refusal(world, "write_files", changes=[{"path": "convex/a.ts", "content": ""}])
+
+    assert ("directory_unusable", True) == (error["code"], str(place) in error["message"])
+    assert 1 == looked.returncode
+    assert error["message"] in looked.stdout.decode()
+    assert before == content(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["app", "app/convex"])
+async def test_a_workspace_that_cannot_be_written_stays_as_it_is(tmp_path, folder):
+    settings = make_settings(tmp_path)
+    before = content(settings.workspace)
+    (tmp_path / folder).chmod(0o555)
+
+    async with spawned(settings, under=HELD_TO_PERMISSIONS) as world:
+        changes = [{"path": path, "content": ""} for path in ("notes.ts", "convex/a.ts")]
+        error = await refusal(world, "write_files", changes=changes)
+
+    assert ("directory_unusable", True) == (error["code"], str(settings.workspace) in error["message"])
+    assert before == content(settings.workspace)
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+async def test_a_data_directory_that_cannot_be_written_is_named_before_the_workspace_changes(tmp_path, is_file):
+    settings = make_settings(tmp_path)
+    if is_file:
+        settings.data_dir.touch()
+    else:
+        settings.data_dir.mkdir(mode=0o555)
+    before = content(tmp_path)
+
+    looked = await ran(settings, "doctor", under=HELD_TO_PERMISSIONS)
+    async with spawned(settings, under=HELD_TO_PERMISSIONS) as world:
+        error = await refusal(world, "write_files", changes=[{"path": "convex/a.ts", "content": ""}])
+
+    assert "directory_unusable" == error["code"]
+    assert ("Not a directory" if is_file else "Permission denied") in error["message"]
+    assert "MCP_CONVEX_DATA_DIR" in error["next_step"]
+    assert (1, True) == (looked.returncode, error["message"] in looked.stdout.decode())
+    assert before == content(tmp_path)
+
+
+async def test_ports_that_another_program_has_are_named_with_their_settings(tmp_path, taken_port):
+    settings = make_settings(tmp_path)
+    env = {"MCP_CONVEX_EMBEDDED_PORT": str(taken_port), "MCP_CONVEX_PAGES_PORT": str(taken_port)}
+
+    looked = await ran(settings, "doctor", env=env)
+    async with spawned(settings, env=env) as world:
+        errors = [await refusal(world, "push"), await refusal(world, "connect", scope="team")]
+        assert (await world.content("check_files"))["ok"]
+
+    assert ["port_in_use"] * 2 == [error["code"] for error in errors]
+    assert all(str(taken_port) in error["message"] for error in errors)
+    named = zip(("MCP_CONVEX_EMBEDDED_PORT", "MCP_CONVEX_PAGES_PORT"), errors, strict=True)
+    assert all(setting in error["next_step"] for setting, error in named)
+    assert (1, True) == (looked.returncode, errors[0]["next_step"] in looked.stdout.decode())
+
+
+async def test_a_workspace_on_a_full_disk_keeps_what_it_has(tmp_path):
+    settings = bare(tmp_path, {}, isolation="none")
+    first = {"path": "convex/a.ts", "content": "// first\n"}
+
+    async with spawned(settings, under=on_a_small_disk(settings.workspace, 200_000)) as world:
+        await world.content("write_files", changes=[first])
+        changes = [{"path": first["path"], "content": "// second\n"}, {"path": "convex/b.ts", "content": "x" * 400_000}]
+        error = await refusal(world, "write_files", changes=changes)
+        files = (await world.content("list_files"))["files"]
+        assert first["content"] == (await world.content("read_file", path="convex/a.ts"))["content"]
+
+    assert ("disk_full", True) == (error["code"], str(settings.workspace) in error["message"])
+    assert ["convex/a.ts"] == [file["path"] for file in files]
+
+
+@pytest.mark.parametrize("size", [40_000, 320_000])
+async def test_a_data_directory_on_a_full_disk_is_named_and_nothing_goes_live(tmp_path, size):
+    settings = make_settings(tmp_path, isolation="none")
+    settings.data_dir.mkdir()
+    for path, text in APP.items():
+        (settings.workspace / path).write_text(text)
+    before = content(settings.workspace)
+
+    async with spawned(settings, under=on_a_small_disk(settings.data_dir, size)) as world:
+        error = await refusal(world, "push")
+
+    assert ("disk_full", True) == (error["code"], str(settings.data_dir) in error["message"]), error
+    assert before == content(settings.workspace)
+
+
+async def test_a_store_that_is_no_store_is_left_as_it_is(tmp_path):
+    settings = make_settings(tmp_path)
+    async with spawned(settings) as world:
+        await world.content("list_files")
+    (settings.data_dir / "store.db").write_bytes(b"somebody's thesis" * 1000)
+    before = content(tmp_path)
+
+    looked = await ran(settings, "doctor")
+    async with spawned(settings) as world:
+        errors = [await refusal(world, tool) for tool in ("list_files", "push", "get_connection")]
+
+    assert {"store_corrupt"} == {error["code"] for error in errors}
+    assert "Restore it from a backup" in errors[0]["next_step"]
+    assert (1, True) == (looked.returncode, errors[0]["message"] in looked.stdout.decode())
+    assert before == content(tmp_path)
+
+
+async def test_a_wrong_encryption_key_is_said_and_loses_nothing(tmp_path):
+    settings = make_settings(tmp_path)
+    key = settings.data_dir / "store.key"
+    async with fake_deployment() as deployment:
+        await link(settings, deployment)
+        (kept := tmp_path / "kept.key").write_bytes(key.read_bytes())
+        key.write_bytes(base64.b64encode(bytes(32)))
+
+        looked = await ran(settings, "doctor")
+        rotated = await ran(settings, "keys", "rotate")
+        async with spawned(settings) as world:
+            await world.write(APP)
+            errors = [await refusal(world, tool) for tool in ("push", "list_tables", "list_env_vars")]
+        shutil.copyfile(kept, key)
+        async with spawned(settings) as world:
+            assert "pushed" == (await world.content("push"))["outcome"]
+
+        assert 1 == deployment.pushes
+    assert ["store_corrupt"] * 3 == [error["code"] for error in errors]
+    assert "Put the former key back" in errors[0]["next_step"]
+    assert (1, 2) == (looked.returncode, rotated.returncode)
+    assert all(errors[0]["message"] in said.decode() for said in (looked.stdout, rotated.stderr))
+
+
+@pytest.mark.parametrize(
+    ("package_json", "says"),
+    [
+        ('{"dependencies": {"react": "19"}}', "does not ask for the package `convex`"),
+        ('{"dependencies": ', "not a valid package.json"),
+    ],
+)
+async def test_a_project_that_cannot_be_pushed_is_told_why_and_left_alone(tmp_path, package_json, says):
+    settings = bare(tmp_path, {"package.json": package_json})
+
+    async with spawned(settings) as world:
+        errors = [await refusal(world, tool) for tool in ("check_files", "push")]
+
+    assert ["install_failed"] * 2 == [error["code"] for error in errors]
+    assert all(says in error["message"] for error in errors)
+    assert {"package.json": package_json.encode()} == content(settings.workspace)
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "says"),
+    [
+        (["--isolatoin=none"], {}, "--isolatoin=none"),
+        (["serve-everything"], {}, "serve-everything"),
+        ([], {"MCP_CONVEX_ISOLATON": "none"}, "the nearest is `MCP_CONVEX_ISOLATION`"),
+        (["--isolation", "docker"], {}, "'bwrap' or 'strict', not `docker`"),
+    ],
+)
+async def test_an_unknown_setting_flag_or_command_ends_the_server_before_it_serves(tmp_path, words, env, says):
+    program = [sys.executable, "-m", "mcp_convex", *words]
+
+    ended = await anyio.run_process(program, check=False, env={**os.environ, "HOME": str(tmp_path), **env}, input=b"")
+
+    assert (2, b"") == (ended.returncode, ended.stdout)
+    assert says in ended.stderr.decode()
+    assert {} == content(tmp_path)
+
+
+async def test_what_another_process_holds_is_named_and_it_goes_on(tmp_path):
+    settings = make_settings(tmp_path)
+    async with spawned(settings) as world:
+        await world.write(APP)
+        assert "pushed" == (await world.content("push"))["outcome"]
+        await world.content("run_function", name="notes:add", args={"text": "kept", "rank": 1})
+
+        served = await ran(settings, "embedded")
+        rotated = await ran(settings, "keys", "rotate")
+
+        assert "kept" == (await world.content("read_table", table="notes"))["documents"][0]["text"]
+    assert (2, True) == (served.returncode, b"port_in_use: Another process already serves" in served.stderr)
+    assert (2, True) == (rotated.returncode, b"End every mcp-convex with this data directory" in rotated.stderr)
