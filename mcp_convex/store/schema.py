@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
 from sqlalchemy import Connection, inspect, text
 
 from mcp_convex.domain.errors import StoreCorrupt
 from mcp_convex.store import dialects
 from mcp_convex.store.database import Database
 from mcp_convex.store.tables import HEAD
+
+_migrating = threading.Lock()
 
 
 async def bring_to_head(database: Database) -> None:
@@ -20,8 +27,18 @@ async def bring_to_head(database: Database) -> None:
     async with database.reading() as connection:
         revision = await connection.run_sync(_revision)
     if revision != HEAD:
-        async with database.writing() as connection:
+        async with _alone(), database.writing() as connection:
             await connection.run_sync(_upgrade)
+
+
+@asynccontextmanager
+async def _alone() -> AsyncGenerator[None]:
+    """Let nothing else in this process migrate, in whichever event loop: Alembic keeps what it works on in globals."""
+    await anyio.to_thread.run_sync(_migrating.acquire)
+    try:
+        yield
+    finally:
+        _migrating.release()
 
 
 def _revision(connection: Connection) -> str | None:

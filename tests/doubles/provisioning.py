@@ -99,11 +99,12 @@ async def place(  # noqa: PLR0913 - three of them by name only
     *,
     principal: str = "p1",
     policy: Policy | None = None,
+    workspace: WorkspaceId = WORKSPACE,
     deadline_s: float = 20,
 ) -> AsyncIterator[Place]:
     """Open the services that make and link projects at *host*. No wait takes any time; silence is one after 0.3 s."""
     root.mkdir(parents=True, exist_ok=True)
-    naps, allowed, owner = Naps(), policy or Policy(), (PrincipalId(principal), WORKSPACE)
+    naps, allowed, owner = Naps(), policy or Policy(), (PrincipalId(principal), workspace)
     management = HttpManagementApi(host, dashboard_host=host, retry=Retry(sleep=naps, jitter=0), answer_s=0.3)
     api = HttpDeploymentApi(retry=Retry(sleep=naps, jitter=0))
     sandbox = LocalSandbox(root, root.parent / f"{root.name}-state", PlainLauncher(), TEMPLATE)
@@ -113,7 +114,7 @@ async def place(  # noqa: PLR0913 - three of them by name only
     ports = ProvisioningPorts(
         api=management, connections=store.connections, runs=store.provisioning, leases=store.leases, sandbox=sandbox
     )
-    bounds = ProvisioningBounds(deadline_s=deadline_s, lease_s=1)
+    bounds = ProvisioningBounds(deadline_s=deadline_s, lease_s=0.5)
     projects = ProjectService(ports, targets, allowed, owner=owner, bounds=bounds)
     try:
         yield Place(store, owner[0], root, projects, targets, naps)

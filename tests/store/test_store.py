@@ -203,6 +203,16 @@ async def test_a_cancellation_waits_for_a_transaction_to_end(store: Store) -> No
     assert None is not await store.targets.get(ADA, CHAT)
 
 
+async def test_stores_that_are_opened_together_in_one_process_are_all_made(tmp_path: Path, ring: KeyRing) -> None:
+    async def make(number: int) -> None:
+        async with open_store(tmp_path / str(number) / "store.db", ring) as store:
+            await store.targets.put(ADA, CHAT, reach())
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(make, number)
+
+
 async def test_processes_that_start_together_make_one_store(database: Path) -> None:
     source = (
         "import anyio, pathlib, sys; from pydantic import SecretBytes; from mcp_convex.store import *\n"
