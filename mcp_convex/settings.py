@@ -17,7 +17,7 @@ from mcp_convex.domain.models import LocalIsolation, Model
 from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.secrets import redact
 
-Toolset = Literal["connection", "projects", "env", "files", "push", "inspect"]
+Toolset = Literal["connection", "projects", "env", "files", "push", "inspect", "docs"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _PREFIX = "MCP_CONVEX_"
@@ -84,7 +84,7 @@ class Settings(Model):
     toolsets: Annotated[tuple[Toolset, ...], BeforeValidator(_split)] = Field(
         default=("connection", "projects", "env", "files", "push", "inspect"),
         description="The groups of tools to offer, with commas between them: `connection`, `projects`,"
-        " `env`, `files`, `push`, `inspect`.",
+        " `env`, `files`, `push`, `inspect`, `docs`.",
     )
     push_deadline_s: float = Field(
         default=120, gt=0, le=3600, allow_inf_nan=False, description="Seconds after which a push is ended."

@@ -134,7 +134,8 @@ def _file(file: FileContent) -> str:
 
 @text_of.register
 def _written(result: Written) -> str:
-    return "\n".join(f"{change.action} `{change.path}` (sha256 {change.sha256 or '-'})" for change in result.changes)
+    done = [f"{change.action} `{change.path}` (sha256 {change.sha256 or '-'})" for change in result.changes]
+    return "\n".join([*done, *([f"Next steps:\n{result.next_step}"] if result.next_step else [])])
 
 
 @text_of.register

@@ -1,4 +1,4 @@
-"""What an agent can read without a call: the live schema and functions, pushes, files, and what was done."""
+"""What an agent can read without a call: guidelines and templates, what is live, pushes, files, and what was done."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from mcp_convex.domain.audit import AuditLog
 from mcp_convex.domain.models import Functions, Tables
 from mcp_convex.domain.pushes import PushRecord
 from mcp_convex.services import Services
+
+_MARKDOWN = "text/markdown"
 
 
 @resource("convex://schema", "The live tables", toolset="inspect")
@@ -39,4 +41,28 @@ async def audit(services: Services) -> AuditLog:
     return await services.audit.latest()
 
 
-RESOURCES = (schema, functions, audit, push, file)
+@resource("convex://guidelines", "Guidelines for Convex", mime_type=_MARKDOWN)
+async def guidelines(services: Services) -> str:
+    """The list of the pages on how to write Convex code."""
+    return services.docs.guidelines()
+
+
+@resource("convex://guidelines/{topic}", "A guideline", mime_type=_MARKDOWN)
+async def guideline(services: Services, topic: str) -> str:
+    """How to write one part of a Convex app: rules, and code that is known to push."""
+    return services.docs.guideline(topic)
+
+
+@resource("convex://templates", "Templates", mime_type=_MARKDOWN)
+async def templates(services: Services) -> str:
+    """The list of the parts of an app that `write_files` writes in one call."""
+    return services.docs.templates()
+
+
+@resource("convex://templates/{template}", "A template", mime_type=_MARKDOWN)
+async def template(services: Services, template: str) -> str:
+    """What a template writes, and what is to be done then."""
+    return services.docs.template(template)
+
+
+RESOURCES = (guidelines, guideline, templates, template, schema, functions, audit, push, file)

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from starlette.types import ASGIApp
 
 from mcp_convex.server.adapters import Adapters
-from mcp_convex.server.place import Place
+from mcp_convex.server.place import Place, find_asset
 from mcp_convex.services import Services
 from mcp_convex.services.audit import AuditService
 from mcp_convex.services.auth_keys import AuthKeyService
 from mcp_convex.services.connections import ConnectionPorts, ConnectionService
 from mcp_convex.services.data import DataService
+from mcp_convex.services.docs import DocService
 from mcp_convex.services.env_vars import EnvVarPorts, EnvVarService
 from mcp_convex.services.files import FileService
 from mcp_convex.services.functions import FunctionService
@@ -24,7 +25,9 @@ from mcp_convex.services.projects import ProjectService
 from mcp_convex.services.provisioning import ProvisioningPorts
 from mcp_convex.services.pushes import PushBounds, PushPorts, PushService
 from mcp_convex.services.targets import TargetPorts, TargetService
+from mcp_convex.services.templates import TemplateService
 from mcp_convex.settings import Settings
+from mcp_convex.store.passages import FtsPassageIndex
 from mcp_convex.web.desk import Desk
 from mcp_convex.web.serving import LocalPages
 from mcp_convex.web.this_account import ThisAccount
@@ -72,8 +75,12 @@ def _services(
         leases=store.leases,
         sandbox=sandbox,
     )
+    files = FileService(sandbox, policy)
+    templates = TemplateService(find_asset("resources/templates"), files)
     return Services(
-        files=FileService(sandbox, policy),
+        files=files,
+        templates=templates,
+        docs=DocService(find_asset("resources/guidelines"), templates, FtsPassageIndex),
         pushes=PushService(pushing, targets, policy, owner=owner, bounds=bounds),
         functions=FunctionService(api, targets, policy),
         data=DataService(api, targets),

@@ -8,6 +8,7 @@ from mcp_convex.services.audit import AuditService
 from mcp_convex.services.auth_keys import AuthKeyService
 from mcp_convex.services.connections import ConnectionService
 from mcp_convex.services.data import DataService
+from mcp_convex.services.docs import DocService
 from mcp_convex.services.env_vars import EnvVarService
 from mcp_convex.services.files import FileService
 from mcp_convex.services.functions import FunctionService
@@ -16,6 +17,7 @@ from mcp_convex.services.logs import LogService
 from mcp_convex.services.projects import ProjectService
 from mcp_convex.services.pushes import PushService
 from mcp_convex.services.targets import TargetService
+from mcp_convex.services.templates import TemplateService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class Services:
     """One principal's services over one workspace."""
 
     files: FileService
+    templates: TemplateService
+    docs: DocService
     pushes: PushService
     functions: FunctionService
     data: DataService

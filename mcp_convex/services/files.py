@@ -44,6 +44,7 @@ class ChangedFile(Model):
 
 class Written(Model):
     changes: tuple[ChangedFile, ...]
+    next_step: str | None = Field(default=None, description="What a template needs beside its files.")
 
 
 class FileContent(Model):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from mcp_convex.boundary import Effect, ToolSpec
-from mcp_convex.tools import connection, env, files, inspect, projects, push
+from mcp_convex.tools import connection, docs, env, files, inspect, projects, push
 
 TOOLSETS: Mapping[str, tuple[ToolSpec, ...]] = MappingProxyType(
     {
@@ -16,6 +16,7 @@ TOOLSETS: Mapping[str, tuple[ToolSpec, ...]] = MappingProxyType(
         "files": files.TOOLS,
         "push": push.TOOLS,
         "inspect": inspect.TOOLS,
+        "docs": docs.TOOLS,
     }
 )
 

@@ -10,6 +10,7 @@ from mcp_convex.boundary import ContextProgress, Ctx, Effect, services, tool
 from mcp_convex.domain.models import FileEntry, Model
 from mcp_convex.domain.pushes import CheckResult
 from mcp_convex.services.files import Change, FileContent, Written
+from mcp_convex.services.templates import TemplateName
 from mcp_convex.tools.params import FilePath
 
 
@@ -46,10 +47,13 @@ async def read_file(
 
 @tool("Write files", Effect.WRITES)
 async def write_files(
-    changes: Annotated[
-        list[Change], Field(min_length=1, max_length=500, description="All are applied, or none of them.")
-    ],
     ctx: Ctx,
+    changes: Annotated[
+        tuple[Change, ...], Field(max_length=500, description="All are applied, or none of them.")
+    ] = (),
+    template: Annotated[
+        TemplateName | None, Field(description="Writes its files too, but those that `changes` name.")
+    ] = None,
     base: Annotated[
         dict[str, str] | None,
         Field(description="For files that you read: path to the sha256 they had. The call is refused if one changed."),
@@ -61,8 +65,9 @@ async def write_files(
     Each change has a `path` and one of: `content` (the whole file), `old` and `new` (the
     text to replace must stand in the file exactly once), or `delete: true`. Never write
     `convex/_generated/`, `.env` files or `node_modules/`: they are made by the push.
+    A `template` begins a part of an app with code that is known to push.
     """
-    return await (await services(ctx)).files.write(changes, base)
+    return await (await services(ctx)).templates.write(template, changes, base)
 
 
 @tool("Type-check the files", Effect.READS)

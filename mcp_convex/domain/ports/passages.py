@@ -1,0 +1,23 @@
+"""Passages of what an agent can read, and finding them by their words."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a document, short enough to be an answer."""
+
+    uri: str
+    title: str
+    text: str
+
+
+class PassageIndex(ABC):
+    """An index over passages that do not change."""
+
+    @abstractmethod
+    def search(self, query: str, limit: int) -> tuple[Passage, ...]:
+        """Return up to *limit* passages with words of *query*, the best first, the text cut around those words."""

@@ -1,0 +1,130 @@
+"""What this server knows of writing Convex code: guidelines and templates, whole and by search."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+
+from mcp_convex.domain.errors import NotFound
+from mcp_convex.domain.models import Model
+from mcp_convex.domain.ports import Passage, PassageIndex
+from mcp_convex.services.templates import NAMES, TemplateService
+
+_GUIDELINES = "convex://guidelines"
+_TEMPLATES = "convex://templates"
+_SECTION = re.compile(r"^## ", re.MULTILINE)
+
+
+class Hit(Model):
+    uri: str = Field(description="The page; given as `query`, it comes whole.")
+    title: str
+    text: str = Field(description="An excerpt, or the whole page.")
+
+
+class Hits(Model):
+    hits: tuple[Hit, ...]
+
+
+class DocService:
+    def __init__(
+        self, guidelines: Path, templates: TemplateService, make_index: Callable[[Iterable[Passage]], PassageIndex]
+    ) -> None:
+        """Serve the pages in the folder *guidelines* and *templates*, indexed by *make_index* at the first search."""
+        self._guidelines = guidelines
+        self._templates = templates
+        self._make_index = make_index
+
+    def topics(self) -> tuple[str, ...]:
+        """Return the guidelines' names."""
+        return tuple(sorted(page.stem for page in self._guidelines.glob("*.md")))
+
+    def guidelines(self) -> str:
+        """Return the list of the guidelines, in Markdown."""
+        pages = {topic: self.guideline(topic).split("\n\n", 2) for topic in self.topics()}
+        return _list("Guidelines for Convex", _GUIDELINES, {topic: page[1] for topic, page in pages.items()})
+
+    def guideline(self, topic: str) -> str:
+        """
+        Return a guideline, in Markdown.
+
+        Raises:
+            NotFound: There is none on *topic*.
+        """
+        if topic not in self.topics():
+            raise NotFound(
+                f"There is no guideline `{topic}`.", next_step=f"Read one of these: {', '.join(self.topics())}."
+            )
+        return (self._guidelines / f"{topic}.md").read_text(encoding="utf-8")
+
+    def templates(self) -> str:
+        """Return the list of the templates, in Markdown."""
+        return _list("Templates", _TEMPLATES, {name: self._templates.get(name).purpose for name in NAMES})
+
+    def template(self, name: str) -> str:
+        """
+        Return a template with all its files, in Markdown.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        for known in NAMES:
+            if known == name:
+                template = self._templates.get(known)
+                files = [_block(f"convex/{path}", text) for path, text in template.files.items()]
+                packages = [_block("package.json", template.package_json)] if template.package_json else []
+                return "\n\n".join([f"# {template.title}", template.purpose, template.steps, *files, *packages]) + "\n"
+        raise NotFound(f"There is no template `{name}`.", next_step=f"Read one of these: {', '.join(NAMES)}.")
+
+    def search(self, query: str, limit: int) -> Hits:
+        """
+        Return passages with words of *query*, the best first; for a page's URI, that page.
+
+        Raises:
+            NotFound: No page has the URI.
+        """
+        if query.startswith("convex://"):
+            return Hits(hits=(self._page(query),))
+        found = self._index.search(query, limit)
+        return Hits(hits=tuple(Hit(uri=each.uri, title=each.title, text=each.text) for each in found))
+
+    @cached_property
+    def _index(self) -> PassageIndex:
+        return self._make_index(self._passages())
+
+    def _page(self, uri: str) -> Hit:
+        kind, _, name = uri.rpartition("/")
+        match kind:
+            case "convex://guidelines":
+                text = self.guideline(name)
+            case "convex://templates":
+                text = self.template(name)
+            case _:
+                raise NotFound(f"No page has the URI `{uri}`.", next_step="Search by words; the hits have URIs.")
+        return Hit(uri=uri, title=text.partition("\n")[0].removeprefix("# "), text=text)
+
+    def _passages(self) -> Iterator[Passage]:
+        for topic in self.topics():
+            first, *sections = _SECTION.split(self.guideline(topic))
+            title = first.partition("\n")[0].removeprefix("# ")
+            yield Passage(f"{_GUIDELINES}/{topic}", title, first)
+            for section in sections:
+                yield Passage(f"{_GUIDELINES}/{topic}", f"{title}: {section.partition(chr(10))[0]}", section)
+        for template in map(self._templates.get, NAMES):
+            uri, title = f"{_TEMPLATES}/{template.name}", f"Template: {template.title}"
+            yield Passage(uri, title, f"{template.purpose}\n{template.steps}")
+            for path, text in template.files.items():
+                yield Passage(uri, f"{title}, convex/{path}", text)
+
+
+def _list(title: str, root: str, purposes: dict[str, str]) -> str:
+    lines = [f"- `{root}/{name}`: {' '.join(purpose.split())}" for name, purpose in purposes.items()]
+    return "\n".join([f"# {title}", "", *lines, ""])
+
+
+def _block(path: str, text: str) -> str:
+    language = path.rpartition(".")[2]
+    return f"```{language} {path}\n{text}```"
