@@ -151,7 +151,7 @@ def _place(code: str, message: str) -> Place:
     """Return the first line of the app's own code in the stack, else the module or file that the error speaks of."""
     frames = [frame for frame in _FRAME.finditer(message) if not frame["file"].startswith("node:")]
     for frame in frames:
-        if "node_modules/" not in frame["file"]:
+        if not re.search(r"\bnode_modules/|\b_deps/", frame["file"]):
             return Place(frame["file"], int(frame["line"]), int(frame["column"]))
     if module := _MODULE.search(message):
         # The deployment knows modules by their bundled name.

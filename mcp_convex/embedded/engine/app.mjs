@@ -1,10 +1,8 @@
 // The loaded push: its analysis, its components, and each function ready to be called.
 
-import { createRequire } from "node:module";
-import { join } from "node:path";
-
 import { analyzeFunctions } from "./analysis.mjs";
 import { definitionExports, mountComponents } from "./components.mjs";
+import { installCommonJs } from "./globals.mjs";
 import { Push } from "./modules.mjs";
 import { checkSchema } from "./schemas.mjs";
 
@@ -51,7 +49,7 @@ export class App {
     app.name = name ?? app.name;
     app.#env = env;
     app.#push = new Push(root);
-    globalThis.require = createRequire(join(app.#push.root, "index.js"));
+    if (app.#push.needsNode) installCommonJs(app.#push.root);
     await app.#analyze();
     app.#mount();
     app.appAuth = await app.#push.authProviders({ ...env, ...app.#builtIn });

@@ -2,6 +2,7 @@
 
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { inspect } from "node:util";
 
@@ -82,6 +83,17 @@ function environment() {
   );
 }
 
+/**
+ * Give the modules for Node, below *root*, the names of a CommonJS module: the CLI bundles such packages into ES modules,
+ * which lack them.
+ */
+export function installCommonJs(root) {
+  const filename = join(root, "index.js");
+  const module = { exports: {}, filename };
+  const names = { require: createRequire(filename), module, exports: module.exports };
+  Object.assign(globalThis, names, { __filename: filename, __dirname: root });
+}
+
 /** Put the app's globals in place, once, before any of its modules is imported. */
 export function installGlobals(convex) {
   guardGlobals();
@@ -91,8 +103,6 @@ export function installGlobals(convex) {
   globalThis.AsyncLocalStorage = AsyncLocalStorage;
   globalThis.AsyncResource = AsyncResource;
   globalThis.self = globalThis;
-  // Bundles for Node reach CommonJS packages through `require`.
-  globalThis.require = createRequire(import.meta.url);
   process.exit = () => {
     throw new Error("process.exit is not available in Convex functions.");
   };

@@ -26,6 +26,11 @@ export class Push {
     this.definitions = [{ ...this.manifest.app, definitionPath: "" }, ...(this.manifest.components ?? [])];
   }
 
+  /** Whether any module begins with `"use node"`. */
+  get needsNode() {
+    return this.definitions.some(({ modules }) => modules.some(({ environment }) => environment === "node"));
+  }
+
   url({ file }) {
     return pathToFileURL(join(this.root, file)).href;
   }

@@ -44,10 +44,13 @@ function frames(error) {
     .slice(0, MAX_FRAMES);
 }
 
+/** What Node adds when a module names `require` or `__dirname`: of no use to the author, and it tells where this is. */
+const IN_ES_MODULE = / in ES module scope[^]*$/;
+
 function headline(thrown) {
   if (!(thrown instanceof Error) && typeof thrown?.message !== "string") return String(thrown);
   const name = thrown.name ?? "Error";
-  return thrown.message === "" ? name : `${name}: ${thrown.message}`;
+  return thrown.message === "" ? name : `${name}: ${thrown.message.replace(IN_ES_MODULE, "")}`;
 }
 
 /** Word anything thrown by app code as Convex does: `Uncaught Error: …` and where. */

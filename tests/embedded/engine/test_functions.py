@@ -126,6 +126,10 @@ async def test_an_action_in_node_uses_its_modules(engine: EngineClient) -> None:
     assert digest == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
 
 
+async def test_packages_in_commonjs_find_their_names_in_node(engine: EngineClient) -> None:
+    assert ["function", "object", "object", "string", "string"] == await engine.run("hashing:commonJs")
+
+
 @pytest.mark.parametrize(("path", "name"), [("notes:fetches", "fetch()"), ("notes:sleeps", "setTimeout")])
 async def test_transactions_reach_no_network_and_no_timers(engine: EngineClient, path: str, name: str) -> None:
     error = await engine.failure(path)

@@ -118,8 +118,13 @@ async def refusal(make: MakeProject, folder: Path, sources: Mapping[str, str]) -
             "InvalidModules",
             "Can't use setTimeout at import time.",
         ),
+        (
+            {"where.ts": SERVER + "export const here = __dirname;"},
+            "InvalidModules",
+            "ReferenceError: __dirname is not defined\n    at ",
+        ),
     ],
-    ids=["throws", "no router", "lost cron", "lost index", "schema throws", "auth env", "timer"],
+    ids=["throws", "no router", "lost cron", "lost index", "schema throws", "auth env", "timer", "no Node"],
 )
 async def test_a_push_that_cannot_be_loaded_is_refused(
     convex_project: MakeProject, tmp_path: Path, sources: Mapping[str, str], code: str, message: str
