@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import anyio
 
-from mcp_convex.domain.errors import InstallFailed
+from mcp_convex.domain.errors import DiskFull, InstallFailed
 from mcp_convex.domain.ports import Launch, Launcher
 from mcp_convex.domain.secrets import redact
 from mcp_convex.sandboxes.node import find_node
-from mcp_convex.sandboxes.packages import PackageJson, Packages
+from mcp_convex.sandboxes.packages import PackageJson, Packages, check_version
 
 DEADLINE_S = 300.0
-QUIETLY = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error")
+QUIETLY = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=warn")
+_UNWRITTEN = "TAR_ENTRY_ERROR"
+"""What npm 10 warns of a file that it could not write, and then exits with 0."""
+_PINNED = re.compile(r"[=v~ ]*(\d+\.\d+)(\.[\dx*]+)?")
 _PASSED = re.compile(r"(?i)npm_config_\w+|(https?|no|all)_proxy|node_extra_ca_certs|ssl_cert_(file|dir)")
 _OFFLINE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ENOTCACHED")
 _ESSENCE = 600
@@ -58,6 +62,22 @@ class Installer:
             )
         return self._packages.find("convex") is None or not (self._is_stamped() or self._is_in_step())
 
+    def check(self) -> None:
+        """
+        Return unless the project's files tell, before any is changed, that its packages will not serve.
+
+        Raises:
+            ToolMissing: They have to be installed, and there is no npm.
+            InstallFailed: They have to be, by another package manager or in another folder; or convex is too old.
+        """
+        has_manifest = (self._root / "package.json").exists()
+        if has_manifest and not self.is_due():
+            self._packages.check_convex()
+        elif self._packages.other_manager() is None:
+            find_node().npm()
+            if has_manifest and (version := self._foreseen()):
+                check_version(version)
+
     async def install(self) -> None:
         """
         Install what package.json asks for: what the lock says where it fits, and a new lock where not.
@@ -65,6 +85,7 @@ class Installer:
         Raises:
             ToolMissing: There is no npm.
             InstallFailed: npm failed.
+            DiskFull: There is no space for the packages.
         """
         node = await anyio.to_thread.run_sync(find_node)
         clean = not (self._root / "node_modules").is_dir() and self._lock_fits()
@@ -78,8 +99,12 @@ class Installer:
         finally:
             with anyio.CancelScope(shield=True):
                 await process.kill()
-        if code != 0:
-            raise failed("".join(output), timed_out=code is None)
+        said = "".join(output)
+        if _UNWRITTEN in said:
+            # Packages that are cut off would pass for installed ones, here and with npm.
+            await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._root / "node_modules", ignore_errors=True))
+        if code != 0 or _UNWRITTEN in said:
+            raise failed(said, timed_out=code is None)
         self._stamp.write_text(self._fingerprint(), encoding="utf-8")
 
     def _launch(self, argv: list[str], node: Path) -> Launch:
@@ -127,6 +152,14 @@ class Installer:
         root = _packages_in(self._lock).get("")
         return root is not None and PackageJson.model_validate(root).kinds() == self._asked().kinds()
 
+    def _foreseen(self) -> str | None:
+        """Return the version of convex that is bound to be installed, where the lock or package.json names one."""
+        locked = _packages_in(self._lock).get("node_modules/convex", {}).get("version")
+        if locked and self._lock_fits():
+            return str(locked)
+        pinned = _PINNED.fullmatch(self._asked().required().get("convex", ""))
+        return pinned and pinned[1]
+
     def _asked(self) -> PackageJson:
         return PackageJson.read(self._root / "package.json")
 
@@ -139,12 +172,17 @@ def _packages_in(lock: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def failed(output: str, *, timed_out: bool) -> InstallFailed:
+def failed(output: str, *, timed_out: bool) -> InstallFailed | DiskFull:
     """Return what is to be said of npm's *output* when it has failed."""
     if timed_out:
         return InstallFailed(
             f"npm did not finish within {DEADLINE_S:.0f} seconds.",
             next_step="Ask the person to run `npm install` in the workspace, then call again.",
+        )
+    if "ENOSPC" in output:
+        return DiskFull(
+            "There is no space left for the packages that npm installs.",
+            next_step="Ask the person to free some space, then call again.",
         )
     if _OFFLINE.search(output):
         return InstallFailed(
@@ -159,5 +197,5 @@ def failed(output: str, *, timed_out: bool) -> InstallFailed:
 
 def _essence(output: str) -> str:
     lines = [re.sub(r"^npm (error|ERR!) ?", "", line).strip() for line in output.splitlines()]
-    told = [line for line in lines if line and not line.startswith(("code ", "A complete log", "/"))]
+    told = [line for line in lines if line and not line.startswith(("npm warn ", "code ", "A complete log", "/"))]
     return redact(" ".join(told))[:_ESSENCE] or "it did not say why."

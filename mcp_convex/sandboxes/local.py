@@ -159,7 +159,9 @@ class LocalSandbox(Sandbox):
         self._open()
         find_node()
         with translated(self._root):
-            if missing := self._template.missing(self._content):
+            missing = self._template.missing(self._content)
+            self._installer.check()
+            if missing:
                 self._changes.apply({self._root / path: data for path, data in missing.items()})
             return self._installer.is_due()
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
+import json
 import os
 import shutil
 import socket
 import sys
+import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -15,6 +18,7 @@ from typing import Any
 import anyio
 import pytest
 
+from mcp_convex.sandboxes import find_node
 from mcp_convex.sandboxes.isolation.bubblewrap import find_bubblewrap
 from mcp_convex.settings import Settings, load
 from tests.doubles.deployment import fake_deployment
@@ -76,6 +80,16 @@ def on_a_small_disk(place: Path, size: int) -> tuple[str, ...]:
     return (str(find_bubblewrap()), "--dev-bind", "/", "/", "--size", str(size), "--tmpfs", str(place), "--")
 
 
+def packed(folder: Path, files: Mapping[str, str]) -> Path:
+    """Return a package of *files*, as npm takes it."""
+    with tarfile.open(folder / "package.tgz", "w:gz") as package:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"package/{name}")
+            entry.size = len(text.encode())
+            package.addfile(entry, io.BytesIO(text.encode()))
+    return folder / "package.tgz"
+
+
 @pytest.fixture
 def taken_port() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -99,6 +113,20 @@ async def test_node_that_is_missing_or_too_old_is_named_by_all_that_need_it(tmp_
     assert ["tool_missing"] * len(NEEDS_NODE) == [error["code"] for error in errors]
     assert all(says in error["message"] for error in errors)
     assert before == content(settings.workspace)
+
+
+async def test_npm_that_is_missing_is_named_before_the_project_is_made(tmp_path):
+    settings, env = bare(tmp_path, {}), only_programs(tmp_path)
+    shutil.copy(find_node().program, tmp_path / "bin/node")  # itself: npm is found beside it
+
+    looked = await ran(settings, "doctor", env=env)
+    async with spawned(settings, env=env) as world:
+        errors = [await refusal(world, tool) for tool in ("check_files", "push")]
+
+    assert ["tool_missing"] * 2 == [error["code"] for error in errors]
+    assert "no `npm` on the PATH" in errors[0]["message"]
+    assert (1, True) == (looked.returncode, errors[0]["message"] in looked.stdout.decode())
+    assert {} == content(settings.workspace)
 
 
 @pytest.mark.parametrize("is_file", [True, False])
@@ -184,6 +212,19 @@ async def test_a_workspace_on_a_full_disk_keeps_what_it_has(tmp_path):
     assert ["convex/a.ts"] == [file["path"] for file in files]
 
 
+async def test_packages_that_the_disk_cut_off_do_not_pass_for_installed(tmp_path):
+    """npm exits with 0 when it could not write a package's files."""
+    settings = bare(tmp_path, {}, isolation="none")
+    tarball = packed(tmp_path, {"package.json": '{"name": "convex", "version": "1.48.0"}', "large.js": "x" * 3_000_000})
+
+    async with spawned(settings, under=on_a_small_disk(settings.workspace, 1_000_000)) as world:
+        await world.write({"package.json": json.dumps({"dependencies": {"convex": f"file:{tarball}"}})})
+        errors = [await refusal(world, "check_files") for _ in range(2)]
+
+    assert ["disk_full"] * 2 == [error["code"] for error in errors]
+    assert "npm" in errors[0]["message"]
+
+
 @pytest.mark.parametrize("size", [40_000, 320_000])
 async def test_a_data_directory_on_a_full_disk_is_named_and_nothing_goes_live(tmp_path, size):
     settings = make_settings(tmp_path, isolation="none")
@@ -244,6 +285,7 @@ async def test_a_wrong_encryption_key_is_said_and_loses_nothing(tmp_path):
     ("package_json", "says"),
     [
         ('{"dependencies": {"react": "19"}}', "does not ask for the package `convex`"),
+        ('{"dependencies": {"convex": "1.39.1"}}', "works with 1.40 and newer"),
         ('{"dependencies": ', "not a valid package.json"),
     ],
 )
