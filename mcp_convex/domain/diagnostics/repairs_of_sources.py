@@ -160,8 +160,13 @@ _BUNDLER = (
     ),
     Repair(
         r"unresolved_import",
-        r"Add `\g<package>` to `dependencies` in package.json; `push` installs it.",
+        r"Add `\g<package>` to `dependencies` in package.json; `push` installs it where npm does, else the person.",
         r"resolve \"(?P<package>(?:@[^/\"]+/)?[^/\"]+)",
+    ),
+    Repair(
+        r"missing_export",
+        r"The installed `\g<package>` has no such export: correct the import, or the package's version in package.json.",
+        r"export in \"[^\"]*\bnode_modules/(?P<package>(?:@[^/\"]+/)?[^/\"]+)",
     ),
     Repair(r"missing_export", "Export that name from the module, or correct the import."),
     Repair(
