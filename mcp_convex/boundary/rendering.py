@@ -19,6 +19,7 @@ from mcp_convex.domain.models import FunctionResult, LogEntry, LogPage, Page
 from mcp_convex.domain.pushes import Changes, CheckResult, Diagnostic, PushResult
 from mcp_convex.services.connections import Connecting, Connections, Disconnected
 from mcp_convex.services.files import FileContent, Written
+from mcp_convex.services.snapshots import Difference, Restored
 
 SHOWN_DIAGNOSTICS = 12
 """In words; the structured content has all of them."""
@@ -136,6 +137,22 @@ def _file(file: FileContent) -> str:
 def _written(result: Written) -> str:
     done = [f"{change.action} `{change.path}` (sha256 {change.sha256 or '-'})" for change in result.changes]
     return "\n".join([*done, *([f"Next steps:\n{result.next_step}"] if result.next_step else [])])
+
+
+@text_of.register
+def _restored(result: Restored) -> str:
+    said = [
+        f"{len(result.changes)} files differ from snapshot `{result.snapshot}` of {result.taken_at:%Y-%m-%d %H:%M} UTC"
+    ]
+    if result.undo:
+        said = [f"{said[0]}, and were restored; undo: `{result.undo}`"]
+    if result.changes:
+        said.append(fence("\n".join(_difference(change) for change in result.changes)))
+    return "\n".join([*said, f"Next step: {result.next_step}"])
+
+
+def _difference(change: Difference) -> str:
+    return f"{change.action} {change.path}" + (f"\n{change.diff}" if change.diff else "")
 
 
 @text_of.register

@@ -154,7 +154,7 @@ class PushSession(Session):
             raise verdicts.refused(call.step, self._hidden(reply))
         else:
             answer = await self._proven(start)
-        self._live = True
+        self._live, self._modules = True, dict(start.pushed)
         await self._advance("done")
         self._decided.set()
         return answer

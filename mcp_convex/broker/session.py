@@ -61,6 +61,7 @@ class Session(GateSession):
         self._stopped = False
         self._failure: FailureClass | None = None
         self._changes: Changes | None = None
+        self._modules: dict[str, str] = {}
         self._diagnostics: tuple[Diagnostic, ...] = ()
         self._notes: list[Diagnostic] = []
 
@@ -76,6 +77,7 @@ class Session(GateSession):
             changes=self._changes,
             attempts=1 + self._repeats(),
             stopped=self._stopped,
+            modules=self._modules,
         )
 
     def admits(self, authorization: bytes) -> bool:

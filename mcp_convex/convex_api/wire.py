@@ -98,6 +98,15 @@ class WireEnvVars(Wire):
     environment_variables: dict[str, SecretStr]
 
 
+class WireModuleHash(Wire):
+    path: str
+    hash: str
+
+
+class WireConfigHashes(Wire):
+    module_hashes: tuple[WireModuleHash, ...]
+
+
 class WireRefusal(Wire):
     """The body of most answers that are not 2xx."""
 

@@ -84,6 +84,9 @@ class PushResult(Model):
     attempts: int = Field(default=1, description="How often the CLI was started or an upstream call was repeated.")
     diagnostics: tuple[Diagnostic, ...] = ()
     changes: Changes | None = None
+    snapshot: str | None = Field(
+        default=None, description="Of the files, as pushed or as restored; `restore_files` takes it."
+    )
     isolation: IsolationMode | None = Field(default=None, description="How the CLI was confined while it ran.")
     notes: tuple[str, ...] = Field(default=(), description="What else is worth knowing.")
     raw_tail: str | None = Field(default=None, description="The end of the CLI's output, where no parser knew it.")
@@ -116,6 +119,9 @@ class GateVerdict(Model):
     changes: Changes | None = None
     attempts: int = 1
     stopped: bool = Field(default=False, description="The gate ended the run on purpose.")
+    modules: dict[str, str] = Field(
+        default_factory=dict, description="SHA-256 of each module that the push left on the deployment, by its path."
+    )
 
 
 class PushRecord(Model):

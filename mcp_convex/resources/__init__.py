@@ -7,6 +7,7 @@ from mcp_convex.domain.audit import AuditLog
 from mcp_convex.domain.models import Functions, Tables
 from mcp_convex.domain.pushes import PushRecord
 from mcp_convex.services import Services
+from mcp_convex.services.snapshots import History
 
 _MARKDOWN = "text/markdown"
 
@@ -33,6 +34,12 @@ async def push(services: Services, push_id: str) -> PushRecord:
 async def file(services: Services, path: str) -> str:
     """A source file of the workspace."""
     return await services.files.text(path)
+
+
+@resource("convex://snapshots", "Snapshots", toolset="files")
+async def snapshots(services: Services) -> History:
+    """States of the files that `restore_files` can bring back, and whether the sources here are what is live."""
+    return await services.snapshots.history()
 
 
 @resource("convex://audit", "What was done")
@@ -65,4 +72,4 @@ async def template(services: Services, template: str) -> str:
     return services.docs.template(template)
 
 
-RESOURCES = (guidelines, guideline, templates, template, schema, functions, audit, push, file)
+RESOURCES = (guidelines, guideline, templates, template, schema, functions, snapshots, audit, push, file)

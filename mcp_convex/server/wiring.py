@@ -12,6 +12,7 @@ from mcp_convex.server.place import Place, find_asset
 from mcp_convex.services import Services
 from mcp_convex.services.audit import AuditService
 from mcp_convex.services.auth_keys import AuthKeyService
+from mcp_convex.services.cli_runs import CliPorts, CliRuns
 from mcp_convex.services.connections import ConnectionPorts, ConnectionService
 from mcp_convex.services.data import DataService
 from mcp_convex.services.docs import DocService
@@ -23,7 +24,8 @@ from mcp_convex.services.logs import LogService
 from mcp_convex.services.pages import PageService
 from mcp_convex.services.projects import ProjectService
 from mcp_convex.services.provisioning import ProvisioningPorts
-from mcp_convex.services.pushes import PushBounds, PushPorts, PushService
+from mcp_convex.services.pushes import PushBounds, PushParts, PushPorts, PushService
+from mcp_convex.services.snapshots import SnapshotPorts, SnapshotService
 from mcp_convex.services.targets import TargetPorts, TargetService
 from mcp_convex.services.templates import TemplateService
 from mcp_convex.settings import Settings
@@ -65,7 +67,7 @@ def _services(
     pages, grants = asking
     api, sandbox, store = adapters.api, adapters.sandbox, adapters.store
     policy, owner = settings.policy, place.owner
-    pushing = PushPorts(sandbox=sandbox, gate=adapters.gate, api=api, leases=store.leases, pushes=store.pushes)
+    pushing = PushPorts(sandbox=sandbox, api=api, leases=store.leases, pushes=store.pushes)
     bounds = PushBounds(deadline_s=settings.push_deadline_s, lease_s=settings.push_lease_s)
     connecting = ConnectionPorts(store=store.connections, api=adapters.management)
     provisioning = ProvisioningPorts(
@@ -75,13 +77,20 @@ def _services(
         leases=store.leases,
         sandbox=sandbox,
     )
+    snapshots = SnapshotService(
+        SnapshotPorts(sandbox=sandbox, store=store.snapshots, api=api), targets, policy, owner=owner
+    )
+    cli_ports = CliPorts(sandbox=sandbox, gate=adapters.gate, leases=store.leases)
+    cli = CliRuns(cli_ports, snapshots, workspace=owner[1], lease_s=settings.push_lease_s)
+    parts = PushParts(cli=cli, targets=targets, snapshots=snapshots)
     files = FileService(sandbox, policy)
     templates = TemplateService(find_asset("resources/templates"), files)
     return Services(
         files=files,
         templates=templates,
         docs=DocService(find_asset("resources/guidelines"), templates, FtsPassageIndex),
-        pushes=PushService(pushing, targets, policy, owner=owner, bounds=bounds),
+        pushes=PushService(pushing, parts, policy, owner=owner, bounds=bounds),
+        snapshots=snapshots,
         functions=FunctionService(api, targets, policy),
         data=DataService(api, targets),
         logs=LogService(api, targets),

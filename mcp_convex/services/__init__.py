@@ -16,6 +16,7 @@ from mcp_convex.services.grants import GrantService
 from mcp_convex.services.logs import LogService
 from mcp_convex.services.projects import ProjectService
 from mcp_convex.services.pushes import PushService
+from mcp_convex.services.snapshots import SnapshotService
 from mcp_convex.services.targets import TargetService
 from mcp_convex.services.templates import TemplateService
 
@@ -28,6 +29,7 @@ class Services:
     templates: TemplateService
     docs: DocService
     pushes: PushService
+    snapshots: SnapshotService
     functions: FunctionService
     data: DataService
     logs: LogService

@@ -1,16 +1,15 @@
-"""The push: one run of the CLI behind the gate, and the truth about what came of it."""
+"""The push: what it may do, and the truth about what came of it."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import anyio
 
-from mcp_convex.domain import paths
 from mcp_convex.domain.diagnostics import next_step, parse_output
 from mcp_convex.domain.errors import (
     AccessError,
@@ -20,19 +19,14 @@ from mcp_convex.domain.errors import (
     CredentialRejected,
     NotFound,
     SandboxError,
-    SandboxLost,
     UpstreamError,
 )
-from mcp_convex.domain.models import ConvexFunction, FilePath, PrincipalId, Target, WorkspaceId
+from mcp_convex.domain.models import ConvexFunction, PrincipalId, Target, WorkspaceId
 from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import (
-    Command,
     DeploymentApi,
     Ended,
-    Gate,
-    GateSession,
     LeaseStore,
-    NoProgress,
     Progress,
     PushStore,
     PushTerms,
@@ -41,19 +35,18 @@ from mcp_convex.domain.ports import (
 )
 from mcp_convex.domain.pushes import (
     REJECTIONS,
-    STAGES,
     CheckResult,
     Diagnostic,
     FailureClass,
-    GateVerdict,
     Outcome,
     Purpose,
     PushRecord,
     PushResult,
-    Stage,
 )
 from mcp_convex.domain.secrets import redact
+from mcp_convex.services.cli_runs import CliRun, CliRuns
 from mcp_convex.services.env_file import EnvFile
+from mcp_convex.services.snapshots import LAST_PUSHED, SnapshotService
 from mcp_convex.services.targets import TargetService
 
 _LIVE_FUNCTIONS_S = 5.0
@@ -61,7 +54,6 @@ _LIVE_FUNCTIONS_S = 5.0
 
 _RAW_TAIL = 4_000
 _UNCHECKED = "The types were not checked: the functions have no tsconfig.json, or node_modules no TypeScript compiler."
-_CONVEX_JSON = FilePath("convex.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +61,18 @@ class PushPorts:
     """What a push needs of the outside."""
 
     sandbox: Sandbox
-    gate: Gate
     api: DeploymentApi
     leases: LeaseStore
     pushes: PushStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushParts:
+    """The services that a push is put together from."""
+
+    cli: CliRuns
+    targets: TargetService
+    snapshots: SnapshotService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,29 +85,20 @@ class PushBounds:
     """Until another process may push in the place of one that died in the midst of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """One run of the CLI, over."""
-
-    verdict: GateVerdict
-    ended: Ended
-    root: str
-    """The project's folder as the CLI saw it."""
-    duration_s: float
-
-
 class PushService:
     def __init__(
         self,
         ports: PushPorts,
-        targets: TargetService,
+        parts: PushParts,
         policy: Policy,
         *,
         owner: tuple[PrincipalId, WorkspaceId],
         bounds: PushBounds,
     ) -> None:
         self._ports = ports
-        self._targets = targets
+        self._cli = parts.cli
+        self._targets = parts.targets
+        self._snapshots = parts.snapshots
         self._policy = policy
         self._principal, self._workspace = owner
         self._bounds = bounds
@@ -119,6 +110,7 @@ class PushService:
         preview: bool = False,
         consented: bool = False,
         agreed: frozenset[str] = frozenset(),
+        restore: bool = False,
         progress: Progress | None = None,
     ) -> PushResult:
         """
@@ -127,6 +119,7 @@ class PushService:
         Args:
             consented: A person pushes themselves, and agrees to whatever the push removes.
             agreed: What `awaiting_consent` returned, once the person has said yes to it.
+            restore: Where the push is rejected, make the files what the last push made live.
 
         Raises:
             BlockedByPolicy: The target is off limits, or the server is read-only.
@@ -151,10 +144,12 @@ class PushService:
                 agreed=agreed,
                 live_functions=live_functions,
             )
-            run = await self._run_again_if_raced(terms, _Stages(progress or NoProgress()))
+            run = await self._cli.run(terms, progress)
         result = self._concluded(purpose, reach, run)
         if result.outcome == "pushed":
-            result = _with_notes(result, await self._point_app_at(reach.target))
+            result = _with_notes(await self._remembered(result, run), await self._point_app_at(reach.target))
+        elif result.outcome == "rejected" and restore and not preview:
+            result = await self._taken_back(result)
         return await self._kept(result)
 
     async def awaiting_consent(self) -> frozenset[str]:
@@ -173,7 +168,7 @@ class PushService:
             SandboxError: The workspace cannot be made ready.
         """
         terms = PushTerms(purpose="check", reach=None, deadline_s=self._bounds.deadline_s)
-        run = await self._run_again_if_lost(terms, _Stages(progress or NoProgress()))
+        run = await self._cli.run(terms, progress)
         failure, diagnostics = _findings("check", run)
         return CheckResult(
             ok=failure is None,
@@ -195,71 +190,12 @@ class PushService:
         """
         return await self._ports.pushes.get(self._principal, push_id)
 
-    async def _run_again_if_raced(self, terms: PushTerms, stages: _Stages) -> _Run:
-        first = await self._run_again_if_lost(terms, stages)
-        left_s = terms.deadline_s - first.duration_s
-        if not _has_raced(first.verdict) or left_s <= 0:
-            return first
-        # An env var was changed while the push was under way: nothing went live, and the next run sees the change.
-        second = await self._run_again_if_lost(replace(terms, deadline_s=left_s), stages)
-        attempts = first.verdict.attempts + second.verdict.attempts
-        return replace(
-            second,
-            verdict=second.verdict.model_copy(update={"attempts": attempts}),
-            duration_s=first.duration_s + second.duration_s,
-        )
+    async def failed(self) -> tuple[str, ...]:
+        """Return the ids of the workspace's latest pushes that failed, newest first."""
+        latest = self._ports.pushes.latest(self._principal, self._workspace)
+        return tuple([record.id async for record in latest if record.result.failure is not None])
 
-    async def _run_again_if_lost(self, terms: PushTerms, stages: _Stages) -> _Run:
-        """Run the CLI, and once more in another sandbox where the first one vanished under it."""
-        started = time.monotonic()
-        try:
-            return await self._run(terms, stages)
-        except SandboxLost:
-            left_s = max(0.0, terms.deadline_s - (time.monotonic() - started))
-            return await self._run(replace(terms, deadline_s=left_s), stages)
-
-    async def _run(self, terms: PushTerms, stages: _Stages) -> _Run:
-        started = time.monotonic()
-        sandbox = self._ports.sandbox
-        async with self._ports.leases.hold(f"workspace:{self._workspace}", ttl_s=self._bounds.lease_s):
-            await sandbox.ensure(stages.reached)
-            await stages.reached("bundling")
-            terms = replace(terms, root=sandbox.seen_at(), linked=sandbox.linked_at())
-            async with self._ports.gate.open(terms, stages.reached) as session:
-                command = self._command(session, terms, await self._generated())
-                try:
-                    ended = await sandbox.exec(command, on_output=lambda _: None, until=session.settled)
-                except SandboxLost:
-                    if not session.verdict().live:
-                        raise
-                    ended = Ended(exit_code=None, output="")  # what is live is live, whatever becomes of the sandbox
-                verdict = session.verdict()
-        return _Run(verdict=verdict, ended=ended, root=str(sandbox.seen_at()), duration_s=time.monotonic() - started)
-
-    async def _generated(self) -> FilePath:
-        """Return where the CLI puts what it generates."""
-        try:
-            settings = paths.check_convex_json((await self._ports.sandbox.read(_CONVEX_JSON)).decode(errors="replace"))
-        except NotFound:
-            settings = {}
-        return FilePath(f"{paths.functions_folder(settings)}/_generated")
-
-    def _command(self, session: GateSession, terms: PushTerms, generated: FilePath) -> Command:
-        # A project without a compiler, as one in JavaScript, is pushed unchecked as Convex itself would, and told so.
-        typecheck = "enable" if terms.purpose == "check" else "try"
-        flags = ("--typecheck", typecheck, "--tail-logs", "disable")
-        key = session.placeholder.get_secret_value()
-        at = ("--url", self._ports.sandbox.gate_url(session.url), "--admin-key", key)
-        return Command(
-            argv=(*self._ports.sandbox.convex_cli(), "dev", "--once", *at, *flags),
-            gate=session.url,
-            env={"CI": "1"},  # CI turns the CLI's telemetry off, which would hold its exit up without a network
-            deadline_s=terms.deadline_s,
-            # What a check generates knows no deployment, and would be looser than what stands there.
-            keep=() if terms.purpose == "check" else (generated,),
-        )
-
-    def _concluded(self, purpose: Purpose, reach: Reach, run: _Run) -> PushResult:
+    def _concluded(self, purpose: Purpose, reach: Reach, run: CliRun) -> PushResult:
         failure, diagnostics = _findings(purpose, run)
         outcome = _outcome(purpose, failure)
         return PushResult(
@@ -302,24 +238,31 @@ class PushService:
             return _with_notes(result, (f"The push is not recorded: {exc.message}",))
         return result
 
+    async def _remembered(self, result: PushResult, run: CliRun) -> PushResult:
+        """Keep what was pushed as a snapshot."""
+        if run.sources is None:
+            return result
+        try:
+            kept = await self._snapshots.keep(run.sources, "pushed", push=result.id, modules=run.verdict.modules)
+        except SandboxError as exc:  # the code is live, whether or not it can be restored
+            return _with_notes(result, (f"The push has no snapshot: {exc.message}",))
+        return result.model_copy(update={"snapshot": kept.id})
+
+    async def _taken_back(self, result: PushResult) -> PushResult:
+        """Restore what the last push made live."""
+        try:
+            restored = await self._snapshots.restore(LAST_PUSHED)
+        except (NotFound, SandboxError) as exc:
+            return _with_notes(result, (f"The files were not restored: {exc.message}",))
+        undo = f"; `restore_files` with `{restored.undo}` brings back what was refused" if restored.undo else ""
+        said = f"The files are again what the last push made live (snapshot `{restored.snapshot}`){undo}."
+        return _with_notes(result.model_copy(update={"snapshot": restored.snapshot}), (said,))
+
     async def _point_app_at(self, target: Target) -> tuple[str, ...]:
         try:
             return await self._env_file.point_at(target)
         except ConvexMcpError as exc:  # the code is live, whatever becomes of this file
             return (f"`.env.local` could not be written: {exc.message}",)
-
-
-class _Stages:
-    """Turns the stages of a run into progress that only moves forward."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._furthest = -1
-
-    async def reached(self, stage: Stage) -> None:
-        if (at := STAGES.index(stage)) > self._furthest:
-            self._furthest = at
-            await self._progress.report(at, len(STAGES) - 1, stage)
 
 
 def _with_notes(result: PushResult, notes: tuple[str, ...]) -> PushResult:
@@ -340,12 +283,7 @@ def _unreached(exc: ConvexMcpError, duration_s: float) -> PushResult:
     )
 
 
-def _has_raced(verdict: GateVerdict) -> bool:
-    codes = {diagnostic.code for diagnostic in verdict.diagnostics}
-    return verdict.failure == "conflict" and verdict.reached == "finishing" and "RaceDetected" in codes
-
-
-def _findings(purpose: Purpose, run: _Run) -> tuple[FailureClass | None, tuple[Diagnostic, ...]]:
+def _findings(purpose: Purpose, run: CliRun) -> tuple[FailureClass | None, tuple[Diagnostic, ...]]:
     """Return why the run failed, or None. The gate is believed first; the CLI's word alone is never a success."""
     verdict = run.verdict
     if verdict.failure is not None:

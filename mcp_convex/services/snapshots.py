@@ -13,11 +13,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from mcp_convex.domain.errors import NotFound
+from mcp_convex.domain.errors import ConvexMcpError, NotFound
 from mcp_convex.domain.models import FileEntry, FilePath, Model, PrincipalId, WorkspaceId
 from mcp_convex.domain.policy import Policy
-from mcp_convex.domain.ports import Sandbox, SnapshotStore
+from mcp_convex.domain.ports import DeploymentApi, Sandbox, SnapshotStore
 from mcp_convex.domain.snapshots import Reason, Snapshot
+from mcp_convex.services.targets import TargetService
 
 LAST_PUSHED = "last_pushed"
 SHOWN_LINES = 400
@@ -63,6 +64,17 @@ class Unpushed(Model):
     deleted: tuple[FilePath, ...] = ()
 
 
+class Deployed(Model):
+    """Whether the sources here are what is live on the deployment, by the hashes on both sides."""
+
+    matches: bool = Field(description="True where the files and the live modules are those of the last push.")
+    unpushed: Unpushed = Field(description="Files that were changed since.")
+    changed_elsewhere: tuple[str, ...] = Field(
+        default=(), description="Live modules that another push, not from here, has changed since."
+    )
+    unknown: str | None = Field(default=None, description="Why the deployment's side is not known.")
+
+
 class SnapshotSummary(Model):
     id: str = Field(description="`restore_files` takes it.")
     taken_at: datetime
@@ -75,17 +87,28 @@ class History(Model):
     """The workspace's snapshots, newest first."""
 
     snapshots: tuple[SnapshotSummary, ...]
-    unpushed: Unpushed | None = Field(
-        default=None, description="How the files differ from the last push; none before the first."
+    deployed: Deployed | None = Field(
+        default=None, description="How the files and the deployment differ from the last push; none before the first."
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotPorts:
+    """What snapshots need of the outside."""
+
+    sandbox: Sandbox
+    store: SnapshotStore
+    api: DeploymentApi
 
 
 class SnapshotService:
     def __init__(
-        self, sandbox: Sandbox, store: SnapshotStore, policy: Policy, *, owner: tuple[PrincipalId, WorkspaceId]
+        self, ports: SnapshotPorts, targets: TargetService, policy: Policy, *, owner: tuple[PrincipalId, WorkspaceId]
     ) -> None:
-        self._sandbox = sandbox
-        self._store = store
+        self._sandbox = ports.sandbox
+        self._store = ports.store
+        self._api = ports.api
+        self._targets = targets
         self._policy = policy
         self._principal, self._workspace = owner
 
@@ -151,7 +174,7 @@ class SnapshotService:
         )
 
     async def history(self) -> History:
-        """Return the workspace's snapshots, and how its files differ from the last push."""
+        """Return the workspace's snapshots, and how its files and its deployment differ from the last push."""
         kept = [snapshot async for snapshot in self._store.latest(self._principal, self._workspace)]
         summaries = tuple(
             SnapshotSummary(
@@ -163,12 +186,23 @@ class SnapshotService:
             )
             for snapshot in kept
         )
-        return History(snapshots=summaries, unpushed=await self.unpushed())
+        last = next((snapshot for snapshot in kept if snapshot.reason == "pushed"), None)
+        return History(snapshots=summaries, deployed=await self._deployed(last) if last else None)
 
-    async def unpushed(self) -> Unpushed | None:
-        """Return how the files differ from what the last push made live, or None before the first."""
-        if (last := await self.last_pushed()) is None:
-            return None
+    async def _deployed(self, last: Snapshot) -> Deployed:
+        unpushed = await self._unpushed(last)
+        try:
+            live = await self._api.module_hashes(await self._targets.reach())
+        except ConvexMcpError as exc:
+            return Deployed(matches=False, unpushed=unpushed, unknown=exc.message)
+        paths = live.keys() | last.modules.keys()
+        elsewhere = tuple(sorted(path for path in paths if live.get(path) != last.modules.get(path)))
+        return Deployed(
+            matches=unpushed == Unpushed() and not elsewhere, unpushed=unpushed, changed_elsewhere=elsewhere
+        )
+
+    async def _unpushed(self, last: Snapshot) -> Unpushed:
+        """Return how the files differ from what the last push made live."""
         was = {file.path: file.sha256 for file in last.files}
         now = {file.path: file.sha256 for file in await self._sandbox.list()}
         return Unpushed(
@@ -177,25 +211,16 @@ class SnapshotService:
             deleted=tuple(sorted(was.keys() - now.keys())),
         )
 
-    async def last_pushed(self) -> Snapshot | None:
-        """Return what the workspace's last push made live."""
-        async for snapshot in self._store.latest(self._principal, self._workspace):
-            if snapshot.reason == "pushed":
-                return snapshot
-        return None
-
     async def _find(self, which: str) -> Snapshot:
+        kept = [snapshot async for snapshot in self._store.latest(self._principal, self._workspace)]
+        for snapshot in kept:
+            if which in {snapshot.id, LAST_PUSHED if snapshot.reason == "pushed" else None}:
+                return snapshot
         if which == LAST_PUSHED:
-            if (last := await self.last_pushed()) is not None:
-                return last
             raise NotFound(
                 "Nothing was pushed from this workspace yet, so there is nothing to go back to.",
                 next_step="Go on with the files as they are, and call `push`.",
             )
-        kept = [snapshot async for snapshot in self._store.latest(self._principal, self._workspace)]
-        for snapshot in kept:
-            if snapshot.id == which:
-                return snapshot
         named = ", ".join(f"`{one.id}` ({one.reason}, {one.taken_at:%Y-%m-%d %H:%M} UTC)" for one in kept[:_NAMED])
         raise NotFound(
             f"There is no snapshot `{which}`.", next_step=f"Use one of these: {named or 'there is none yet'}."

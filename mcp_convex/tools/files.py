@@ -10,6 +10,7 @@ from mcp_convex.boundary import ContextProgress, Ctx, Effect, services, tool
 from mcp_convex.domain.models import FileEntry, Model
 from mcp_convex.domain.pushes import CheckResult
 from mcp_convex.services.files import Change, FileContent, Written
+from mcp_convex.services.snapshots import LAST_PUSHED, Restored
 from mcp_convex.services.templates import TemplateName
 from mcp_convex.tools.params import FilePath
 
@@ -48,9 +49,7 @@ async def read_file(
 @tool("Write files", Effect.WRITES)
 async def write_files(
     ctx: Ctx,
-    changes: Annotated[
-        tuple[Change, ...], Field(max_length=500, description="All are applied, or none of them.")
-    ] = (),
+    changes: Annotated[tuple[Change, ...], Field(max_length=500, description="All are applied, or none of them.")] = (),
     template: Annotated[
         TemplateName | None, Field(description="Writes its files too, but those that `changes` name.")
     ] = None,
@@ -81,4 +80,24 @@ async def check_files(ctx: Ctx) -> CheckResult:
     return await (await services(ctx)).pushes.check(ContextProgress(ctx))
 
 
-TOOLS = (list_files, read_file, write_files, check_files)
+@tool("Restore files", Effect.WRITES)
+async def restore_files(
+    ctx: Ctx,
+    snapshot: Annotated[
+        str,
+        Field(min_length=1, max_length=40, description="`last_pushed`, or the `snapshot` or `undo` of an answer."),
+    ] = LAST_PUSHED,
+    *,
+    preview: Annotated[bool, Field(description="True only shows the differences.")] = False,
+) -> Restored:
+    """
+    Bring the workspace's files back to what a push made live, or undo a restore.
+
+    Use it when an attempt has gone wrong; with `preview` it shows what you changed since
+    the last push. What stands there now is kept as `undo`, so nothing is lost. It changes
+    files only: call `push` to make them live. `convex://snapshots` lists what there is.
+    """
+    return await (await services(ctx)).snapshots.restore(snapshot, preview=preview)
+
+
+TOOLS = (list_files, read_file, write_files, check_files, restore_files)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from mcp.server.mcpserver import Resolve
 from pydantic import Field
@@ -32,6 +32,13 @@ async def push(
     preview: Annotated[
         bool, Field(description="True says what the push would change and checks it, but makes nothing live.")
     ] = False,
+    on_failure: Annotated[
+        Literal["keep", "restore"],
+        Field(
+            description="`restore` makes the files what the last push made live, where this one is rejected; "
+            "what was refused stays restorable."
+        ),
+    ] = "keep",
 ) -> PushResult:
     """
     Push the workspace's schema and functions to its deployment with the real Convex CLI.
@@ -41,7 +48,8 @@ async def push(
     otherwise `diagnostics` say what is wrong, where, and how to repair it, and what was live
     before stays live. Call it after `write_files`; then try the functions with `run_function`.
     """
-    return await (await services(ctx)).pushes.push(preview=preview, agreed=agreed, progress=ContextProgress(ctx))
+    pushes, restore = (await services(ctx)).pushes, on_failure == "restore"
+    return await pushes.push(preview=preview, agreed=agreed, restore=restore, progress=ContextProgress(ctx))
 
 
 TOOLS = (push,)

@@ -51,6 +51,10 @@ class DeploymentApi(ABC):
         """Return every function that is live, sorted by name."""
 
     @abstractmethod
+    async def module_hashes(self, reach: Reach) -> Mapping[str, str]:
+        """Return the SHA-256 of each module that is live, source and source map, by its path."""
+
+    @abstractmethod
     async def run_function(self, reach: Reach, name: str, args: Arguments) -> FunctionResult:
         """
         Run the query, mutation or action called *name*, public or internal.

@@ -1,0 +1,159 @@
+"""One run of the Convex CLI behind the gate, made again where another could go otherwise."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from mcp_convex.domain import paths
+from mcp_convex.domain.errors import NotFound, SandboxLost
+from mcp_convex.domain.models import FilePath, WorkspaceId
+from mcp_convex.domain.ports import (
+    Command,
+    Ended,
+    Gate,
+    GateSession,
+    LeaseStore,
+    NoProgress,
+    Progress,
+    PushTerms,
+    Sandbox,
+)
+from mcp_convex.domain.pushes import STAGES, GateVerdict, Stage
+from mcp_convex.services.snapshots import Draft, SnapshotService
+
+_CONVEX_JSON = FilePath("convex.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CliRun:
+    """One run of the CLI, over."""
+
+    verdict: GateVerdict
+    ended: Ended
+    root: str
+    """The project's folder as the CLI saw it."""
+    sources: Draft | None
+    """What was pushed; None where nothing was to be."""
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CliPorts:
+    """What a run needs of the outside."""
+
+    sandbox: Sandbox
+    gate: Gate
+    leases: LeaseStore
+
+
+class CliRuns:
+    """Runs the CLI in one workspace, never twice at a time."""
+
+    def __init__(self, ports: CliPorts, snapshots: SnapshotService, *, workspace: WorkspaceId, lease_s: float) -> None:
+        self._sandbox = ports.sandbox
+        self._gate = ports.gate
+        self._leases = ports.leases
+        self._snapshots = snapshots
+        self._workspace = workspace
+        self._lease_s = lease_s
+
+    async def run(self, terms: PushTerms, progress: Progress | None) -> CliRun:
+        """
+        Run the CLI on the current sources, and once more where it lost a race or its sandbox.
+
+        Raises:
+            PushUnderWay: The CLI already runs in this workspace.
+            SandboxError: The workspace cannot be made ready.
+        """
+        stages = _Stages(progress or NoProgress())
+        first = await self._run_again_if_lost(terms, stages)
+        left_s = terms.deadline_s - first.duration_s
+        if not _has_raced(first.verdict) or left_s <= 0:
+            return first
+        # An env var was changed while the push was under way: nothing went live, and the next run sees the change.
+        second = await self._run_again_if_lost(replace(terms, deadline_s=left_s), stages)
+        attempts = first.verdict.attempts + second.verdict.attempts
+        return replace(
+            second,
+            verdict=second.verdict.model_copy(update={"attempts": attempts}),
+            duration_s=first.duration_s + second.duration_s,
+        )
+
+    async def _run_again_if_lost(self, terms: PushTerms, stages: _Stages) -> CliRun:
+        """Run the CLI, and once more in another sandbox where the first one vanished under it."""
+        started = time.monotonic()
+        try:
+            return await self._run(terms, stages)
+        except SandboxLost:
+            left_s = max(0.0, terms.deadline_s - (time.monotonic() - started))
+            return await self._run(replace(terms, deadline_s=left_s), stages)
+
+    async def _run(self, terms: PushTerms, stages: _Stages) -> CliRun:
+        started = time.monotonic()
+        sandbox = self._sandbox
+        async with self._leases.hold(f"workspace:{self._workspace}", ttl_s=self._lease_s):
+            await sandbox.ensure(stages.reached)
+            await stages.reached("bundling")
+            sources = await self._snapshots.draft() if terms.purpose == "push" else None
+            terms = replace(terms, root=sandbox.seen_at(), linked=sandbox.linked_at())
+            async with self._gate.open(terms, stages.reached) as session:
+                ended = await self._ended(session, terms)
+                verdict = session.verdict()
+        return CliRun(
+            verdict=verdict,
+            ended=ended,
+            root=str(sandbox.seen_at()),
+            sources=sources,
+            duration_s=time.monotonic() - started,
+        )
+
+    async def _ended(self, session: GateSession, terms: PushTerms) -> Ended:
+        command = self._command(session, terms, await self._generated())
+        try:
+            return await self._sandbox.exec(command, on_output=lambda _: None, until=session.settled)
+        except SandboxLost:
+            if not session.verdict().live:
+                raise
+            return Ended(exit_code=None, output="")  # what is live is live, whatever becomes of the sandbox
+
+    async def _generated(self) -> FilePath:
+        """Return where the CLI puts what it generates."""
+        try:
+            settings = paths.check_convex_json((await self._sandbox.read(_CONVEX_JSON)).decode(errors="replace"))
+        except NotFound:
+            settings = {}
+        return FilePath(f"{paths.functions_folder(settings)}/_generated")
+
+    def _command(self, session: GateSession, terms: PushTerms, generated: FilePath) -> Command:
+        # A project without a compiler, as one in JavaScript, is pushed unchecked as Convex itself would, and told so.
+        typecheck = "enable" if terms.purpose == "check" else "try"
+        flags = ("--typecheck", typecheck, "--tail-logs", "disable")
+        key = session.placeholder.get_secret_value()
+        at = ("--url", self._sandbox.gate_url(session.url), "--admin-key", key)
+        return Command(
+            argv=(*self._sandbox.convex_cli(), "dev", "--once", *at, *flags),
+            gate=session.url,
+            env={"CI": "1"},  # CI turns the CLI's telemetry off, which would hold its exit up without a network
+            deadline_s=terms.deadline_s,
+            # What a check generates knows no deployment, and would be looser than what stands there.
+            keep=() if terms.purpose == "check" else (generated,),
+        )
+
+
+class _Stages:
+    """Turns the stages of a run into progress that only moves forward."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._furthest = -1
+
+    async def reached(self, stage: Stage) -> None:
+        if (at := STAGES.index(stage)) > self._furthest:
+            self._furthest = at
+            await self._progress.report(at, len(STAGES) - 1, stage)
+
+
+def _has_raced(verdict: GateVerdict) -> bool:
+    codes = {diagnostic.code for diagnostic in verdict.diagnostics}
+    return verdict.failure == "conflict" and verdict.reached == "finishing" and "RaceDetected" in codes
