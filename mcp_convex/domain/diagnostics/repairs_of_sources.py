@@ -165,7 +165,7 @@ _BUNDLER = (
     ),
     Repair(
         r"missing_export",
-        r"The installed `\g<package>` has no such export: correct the import, or the package's version in package.json.",
+        r"The installed `\g<package>` has no such export: correct the import, or its version in package.json.",
         r"export in \"[^\"]*\bnode_modules/(?P<package>(?:@[^/\"]+/)?[^/\"]+)",
     ),
     Repair(r"missing_export", "Export that name from the module, or correct the import."),
