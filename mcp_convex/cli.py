@@ -99,6 +99,16 @@ async def _stdio(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
+async def _serve(settings: Settings, _: argparse.Namespace) -> int:
+    from mcp_convex.server.hosted import serve  # noqa: PLC0415 - only this command needs it
+
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    gc.enable()
+    await serve(settings, stopping, lambda url: print(f"Serving at {url}.", flush=True))  # noqa: T201
+    return 0
+
+
 async def _demo(settings: Settings, _: argparse.Namespace) -> int:
     from mcp_convex.demo import play  # noqa: PLC0415 - only this command needs the client
 
@@ -230,6 +240,7 @@ def _keys_options(parser: argparse.ArgumentParser) -> None:
 
 
 _COMMANDS: tuple[tuple[str, str, Command, Callable[[argparse.ArgumentParser], None]], ...] = (
+    ("serve", "Serve many principals over Streamable HTTP until told to end.", _serve, _no_more),
     ("demo", "Do the main job once, in a workspace of its own, and show each call.", _demo, _no_more),
     ("doctor", "Say what this machine lacks.", _doctor, _no_more),
     ("init", "Write the example functions into the workspace.", _init, _no_more),

@@ -54,16 +54,18 @@ def _decoded_keys(value: object) -> tuple[SecretBytes, ...]:
     return keys
 
 
-def _host(value: str) -> str:
+def _secure(value: str) -> str:
     parts = urlsplit(value)
     loopback = parts.hostname in {"localhost", "127.0.0.1", "::1"}
     if not parts.hostname or parts.scheme not in ({"http", "https"} if loopback else {"https"}):
         raise ValueError("should be an https:// URL, or http:// on this machine")
-    return value.rstrip("/")
+    return value
 
 
 Folder = Annotated[Path, AfterValidator(_absolute)]
-Host = Annotated[str, AfterValidator(_host)]
+Url = Annotated[str, AfterValidator(_secure)]
+Host = Annotated[Url, AfterValidator(lambda value: value.rstrip("/"))]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 EncryptionKeys = Annotated[tuple[SecretBytes, ...], BeforeValidator(_decoded_keys)]
 
 
@@ -148,6 +150,68 @@ class Settings(Model):
     e2b_api_url: Host = Field(default="https://api.e2b.app", alias="E2B_API_URL", description="E2B's API.")
     e2b_sandbox_url: Host | None = Field(
         default=None, alias="E2B_SANDBOX_URL", description="Where E2B's sandboxes are reached, if not at E2B's own."
+    )
+
+    listen_host: str = Field(
+        default="127.0.0.1",
+        description="`serve`: the address to listen on. One beyond this machine needs `tokens_file` or `issuer`.",
+    )
+    listen_port: int = Field(default=8977, ge=0, le=65535, description="`serve`: the port; 0 for one that is free.")
+    public_url: Url | None = Field(
+        default=None,
+        description="`serve`: where clients reach it, such as `https://convex.example.com/mcp`. An issuer's tokens have"
+        " to be for it, and its host is one that requests may name.",
+    )
+    issuer: Url | None = Field(
+        default=None, description="`serve`: whose access tokens are accepted, exactly as their `iss` names it."
+    )
+    audience: str | None = Field(
+        default=None, description="`serve`: what an issuer's tokens have to name as `aud`. Without it, `public_url`."
+    )
+    jwks_url: Url | None = Field(
+        default=None, description="`serve`: the issuer's keys. Without it, where the issuer's metadata says."
+    )
+    introspection_url: Url | None = Field(
+        default=None,
+        description="`serve`: where the issuer is asked about each token (RFC 7662), for tokens that are no JWTs.",
+    )
+    introspection_client_id: str | None = Field(
+        default=None, description="`serve`: what this server is known as to the issuer that it asks."
+    )
+    introspection_client_secret: SecretStr | None = Field(
+        default=None, description="`serve`: what it proves that with."
+    )
+    required_scopes: Names = Field(
+        default=("convex",), description="`serve`: the scopes that a token has to have, with commas between them."
+    )
+    tokens_file: Folder | None = Field(
+        default=None,
+        description="`serve`: a file of bearer tokens, for a private network: a line each, with the name of who holds"
+        " it, the token and its scopes.",
+    )
+    allowed_hosts: Names = Field(
+        default=(), description="`serve`: what else a request may name as its Host; `name:*` stands for every port."
+    )
+    allowed_origins: Names = Field(
+        default=(), description="`serve`: the origins of web pages that may call it; none without it."
+    )
+    workspaces_dir: Folder | None = Field(
+        default=None,
+        description="`serve`: where the principals' workspaces are kept. Without it, `served` in the data directory.",
+    )
+    workspace_idle_s: float = Field(
+        default=900,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="`serve`: seconds after which a workspace that nobody calls is closed; the next call opens it.",
+    )
+    drain_s: float = Field(
+        default=30,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="`serve`: seconds that calls under way have left to finish, once SIGTERM has come.",
     )
 
     @property

@@ -46,12 +46,12 @@ APP = {"convex/schema.ts": SCHEMA, "convex/notes.ts": NOTES}
 
 def make_settings(folder: Path, **flags: str | bool) -> Settings:
     """Return settings for a workspace and a data directory below *folder*."""
-    workspace = make_project(folder / "app", {"convex/tsconfig.json": _TSCONFIG})
+    workspace = make_project(folder / "app", {"convex/tsconfig.json": TSCONFIG})
     places = {"workspace": str(workspace), "data_dir": str(folder / "data"), "pages_port": str(free_port())}
     return load({**places, **flags}, {})
 
 
-_TSCONFIG = Path(__file__).parent.parent.joinpath("sandbox_template/convex/tsconfig.json").read_text()
+TSCONFIG = Path(__file__).parent.parent.joinpath("sandbox_template/convex/tsconfig.json").read_text()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Where Python meets MCP. Tools and resources speak MCP through this package."""
 
 from mcp_convex.boundary.asking import InputRequiredResult, ask, client_name
-from mcp_convex.boundary.hosting import one_workspace
+from mcp_convex.boundary.hosting import OpenHosting, one_workspace
 from mcp_convex.boundary.progress import ContextProgress
 from mcp_convex.boundary.server import ConvexServer, Surface
 from mcp_convex.boundary.spec import Ctx, Effect, ResourceSpec, ToolSpec, resource, services, tool
@@ -13,6 +13,7 @@ __all__ = [
     "Ctx",
     "Effect",
     "InputRequiredResult",
+    "OpenHosting",
     "ResourceSpec",
     "Surface",
     "ToolSpec",

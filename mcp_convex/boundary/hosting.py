@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -61,6 +61,9 @@ class OneWorkspace(Hosting):
     async def serving(self, request: Request | None) -> AsyncGenerator[Serving]:
         del request
         yield self._serving
+
+
+OpenHosting = Callable[[], AbstractAsyncContextManager[Hosting]]
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from mcp_convex.domain.errors import ConvexMcpError
 from mcp_convex.services import Services
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
@@ -51,7 +50,7 @@ class LazyServices:
             async with self._open() as services:
                 opened.set_result(services)
                 await self._closing.wait()
-        except ConvexMcpError as exc:
+        except Exception as exc:
             if opened.done():
                 raise
-            opened.set_exception(exc)
+            opened.set_exception(exc)  # whatever it is: who waits must not wait for ever

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +19,12 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.prompts.base import Prompt
+from mcp.server.request_state import RequestStateSecurity
 from mcp.types import CallToolResult, InputRequiredResult, Resource, ResourceTemplate, TextContent, Tool
 from pydantic import AnyUrl, ValidationError
 
 from mcp_convex.boundary.audit import recorded
-from mcp_convex.boundary.hosting import SERVING, Hosting
+from mcp_convex.boundary.hosting import SERVING, Hosting, OpenHosting
 from mcp_convex.boundary.rendering import fence
 from mcp_convex.boundary.resources import Resources
 from mcp_convex.boundary.spec import Effect, ResourceSpec, ToolSpec
@@ -55,11 +55,12 @@ class ConvexServer(MCPServer[Hosting]):
 
     def __init__(
         self,
-        open_hosting: Callable[[], AbstractAsyncContextManager[Hosting]],
+        open_hosting: OpenHosting,
         surface: Surface,
         *,
         version: str,
         instructions: str,
+        request_state_security: RequestStateSecurity | None = None,
     ) -> None:
         super().__init__(
             "convex",
@@ -70,6 +71,7 @@ class ConvexServer(MCPServer[Hosting]):
             tools=[as_tool(spec) for spec in surface.tools],
             lifespan=lambda _: open_hosting(),
             middleware=[_serve],
+            request_state_security=request_state_security,
         )
         self._changing = frozenset(spec.name for spec in surface.tools if spec.effect is not Effect.READS)
         self._resources = Resources(surface.resources)

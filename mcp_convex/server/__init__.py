@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from mcp_convex import __version__
-from mcp_convex.boundary import ConvexServer, Surface, one_workspace
+from mcp_convex.boundary import ConvexServer, OpenHosting, Surface, one_workspace
 from mcp_convex.boundary.prompts import read_prompts
 from mcp_convex.domain.ports import Reach
 from mcp_convex.resources import RESOURCES
@@ -17,6 +17,8 @@ from mcp_convex.settings import Settings
 from mcp_convex.tools import offered
 
 if TYPE_CHECKING:
+    from mcp.server.request_state import RequestStateSecurity
+
     from mcp_convex.broker import Tuning
 
 INSTRUCTIONS = """\
@@ -35,8 +37,15 @@ def build_server(settings: Settings, *, tuning: Tuning | None = None) -> ConvexS
     Args:
         tuning: How patient the gate is with a deployment; as patient as an operator wants it by default.
     """
+    return assembled(settings, lambda: one_workspace(lambda: open_services(settings, tuning=tuning)))
+
+
+def assembled(
+    settings: Settings, open_hosting: OpenHosting, *, security: RequestStateSecurity | None = None
+) -> ConvexServer:
+    """Return a server with the surface that *settings* leave, over what *open_hosting* opens."""
     return ConvexServer(
-        lambda: one_workspace(lambda: open_services(settings, tuning=tuning)),
+        open_hosting,
         Surface(
             tools=offered(settings.toolsets, read_only=settings.read_only),
             resources=RESOURCES,
@@ -44,6 +53,7 @@ def build_server(settings: Settings, *, tuning: Tuning | None = None) -> ConvexS
         ),
         version=__version__,
         instructions=INSTRUCTIONS,
+        request_state_security=security,
     )
 
 
@@ -56,11 +66,15 @@ async def open_services(settings: Settings, *, tuning: Tuning | None = None) -> 
         DirectoryUnusable: The workspace or the data directory cannot be used.
         StoreCorrupt: The store cannot be read.
     """
-    from mcp_convex.server.adapters import opened_adapters  # noqa: PLC0415 - slow to import; a start needs none of it
+    from mcp_convex.server.adapters import opened_adapters, opened_shared  # noqa: PLC0415 - slow to import; a start needs none of it
     from mcp_convex.server.wiring import wired  # noqa: PLC0415 - as above
 
     place = find_place(settings)
-    async with opened_adapters(settings, place, tuning) as adapters, wired(settings, place, adapters) as services:
+    async with (
+        opened_shared(settings, tuning) as shared,
+        opened_adapters(settings, place, shared) as adapters,
+        wired(settings, place, adapters) as services,
+    ):
         yield services
 
 

@@ -29,6 +29,18 @@ from mcp_convex.store.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What all workspaces of one server share, open."""
+
+    store: Store
+    api: DeploymentApi
+    management: ManagementApi
+    oauth: OAuthApi | None
+    gate: LocalGate
+    launcher: ConfinedLauncher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adapters:
     """One adapter a port, open."""
 
@@ -43,37 +55,51 @@ class Adapters:
 
 
 @asynccontextmanager
-async def opened_adapters(settings: Settings, place: Place, tuning: Tuning | None) -> AsyncGenerator[Adapters]:
+async def opened_shared(settings: Settings, tuning: Tuning | None) -> AsyncGenerator[Shared]:
     """
-    Open every adapter, and close it on the way out.
+    Open what no workspace has for itself, and close it on the way out.
 
     Raises:
         StoreCorrupt: The store cannot be read.
         DirectoryUnusable: The data directory cannot be used.
     """
     hide_memory()
-    launcher = ConfinedLauncher(settings.isolation)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_data_dir(settings.data_dir, settings.encryption_keys))
-        embedded = await stack.enter_async_context(embedded_deployments(settings, place, launcher))
         api = HttpDeploymentApi()
         stack.push_async_callback(api.close)
         management = HttpManagementApi(settings.provision_host, dashboard_host=settings.dashboard_host)
         stack.push_async_callback(management.close)
-        gate = LocalGate(tuning)
+        gate = LocalGate(tuning, memory=settings.data_dir / "live")
         stack.push_async_callback(gate.aclose)
-        sandbox = await _sandbox(settings, place, store, (launcher, gate))
-        stack.push_async_callback(sandbox.close)
-        yield Adapters(
+        yield Shared(
             store=store,
-            embedded=embedded,
             api=api,
             management=management,
             oauth=_oauth(settings, stack),
-            cli_login=_cli_login(settings),
             gate=gate,
-            sandbox=sandbox,
+            launcher=ConfinedLauncher(settings.isolation),
         )
+
+
+@asynccontextmanager
+async def opened_adapters(settings: Settings, place: Place, shared: Shared) -> AsyncGenerator[Adapters]:
+    """Open what the workspace at *place* has for itself, beside what is *shared*, and close that on the way out."""
+    async with embedded_deployments(settings, place, shared.launcher) as embedded:
+        sandbox = await _sandbox(settings, place, shared)
+        try:
+            yield Adapters(
+                store=shared.store,
+                embedded=embedded,
+                api=shared.api,
+                management=shared.management,
+                oauth=shared.oauth,
+                cli_login=None if place.served else _cli_login(settings),
+                gate=shared.gate,
+                sandbox=sandbox,
+            )
+        finally:
+            await sandbox.close()
 
 
 def embedded_deployments(settings: Settings, place: Place, launcher: ConfinedLauncher) -> LocalEmbeddedDeployments:
@@ -83,17 +109,14 @@ def embedded_deployments(settings: Settings, place: Place, launcher: ConfinedLau
     )
 
 
-async def _sandbox(
-    settings: Settings, place: Place, store: Store, local: tuple[ConfinedLauncher, LocalGate]
-) -> Sandbox:
+async def _sandbox(settings: Settings, place: Place, shared: Shared) -> Sandbox:
     if settings.sandbox == "e2b":
-        return await anyio.to_thread.run_sync(_e2b_sandbox, settings, place, store)
-    launcher, gate = local
-    socket = await gate.socket_path() if launcher.mode == "strict" else None
+        return await anyio.to_thread.run_sync(_e2b_sandbox, settings, place, shared.store)
+    socket = await shared.gate.socket_path() if shared.launcher.mode == "strict" else None
     return LocalSandbox(
         place.root,
         place.state,
-        launcher,
+        shared.launcher,
         find_asset("sandbox_template"),
         gate_socket=None if socket is None else lambda: socket,
         npm_env=npm_environment(os.environ),

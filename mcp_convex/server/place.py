@@ -11,17 +11,22 @@ from mcp_convex.domain.errors import DirectoryUnusable
 from mcp_convex.domain.models import LOCAL_PRINCIPAL, PrincipalId, WorkspaceId
 from mcp_convex.settings import Settings
 
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
     root: Path
     state: Path
     workspace: WorkspaceId
+    principal: PrincipalId = LOCAL_PRINCIPAL
+    served: bool = False
+    """Whether calls come from elsewhere, and what is this machine's person's own may not serve them."""
 
     @property
     def owner(self) -> tuple[PrincipalId, WorkspaceId]:
-        """Whose the workspace is, in the local shape, and which it is."""
-        return LOCAL_PRINCIPAL, self.workspace
+        """Whose the workspace is, and which it is."""
+        return self.principal, self.workspace
 
     def node_modules(self, _: WorkspaceId) -> Path:
         """Return where functions that run in Node find the packages that are not bundled with them."""
@@ -42,9 +47,39 @@ def find_place(settings: Settings) -> Place:
             next_step="Create it, or start the server with --workspace for another.",
         )
     # The name is for people who look into the data directory; the hash tells two of one name apart.
-    name = re.sub(r"[^a-z0-9]+", "-", root.name.lower()).strip("-")[:24] or "workspace"
-    workspace = WorkspaceId(f"{name}-{hashlib.sha256(str(root).encode()).hexdigest()[:10]}")
+    name = _readable(root.name) or "workspace"
+    workspace = WorkspaceId(f"{name}-{_hash(str(root))[:10]}")
     return Place(root=root, state=settings.data_dir / "workspaces" / workspace, workspace=workspace)
+
+
+def make_place(settings: Settings, principal: PrincipalId, name: str) -> Place:
+    """
+    Return the place of *principal*'s workspace *name*, made unless it is there.
+
+    Raises:
+        DirectoryUnusable: It cannot be made.
+    """
+    top = settings.workspaces_dir or settings.data_dir / "served"
+    root = top / f"{_readable(principal.partition(' ')[2] or principal)}-{_hash(principal)[:16]}" / name
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise DirectoryUnusable(
+            f"The workspace `{name}` cannot be made: {exc.strerror}.",
+            next_step="Tell the operator, who has to look after MCP_CONVEX_WORKSPACES_DIR.",
+        ) from None
+    # The hash is of both, so that two principals' workspaces of one name differ in all that is named after them.
+    workspace = WorkspaceId(f"{name}-{_hash(f'{principal} {name}')[:16]}")
+    state = settings.data_dir / "workspaces" / workspace
+    return Place(root=root, state=state, workspace=workspace, principal=principal, served=True)
+
+
+def _readable(name: str) -> str:
+    return _NOT_IN_NAMES.sub("-", name.lower()).strip("-")[:24]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def find_asset(name: str) -> Path:

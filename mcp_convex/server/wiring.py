@@ -31,6 +31,7 @@ from mcp_convex.services.templates import TemplateService
 from mcp_convex.settings import Settings
 from mcp_convex.store.passages import FtsPassageIndex
 from mcp_convex.web.desk import Desk
+from mcp_convex.web.no_pages import NoPages
 from mcp_convex.web.serving import LocalPages
 from mcp_convex.web.this_account import ThisAccount
 
@@ -47,8 +48,9 @@ async def wired(settings: Settings, place: Place, adapters: Adapters) -> AsyncGe
         return Site(desk, origin=local_pages.origin, convex=settings.dashboard_host).app()
 
     local_pages = LocalPages(settings.pages_port, site)
-    pages = PageService(adapters.store.pages, local_pages, owner=place.owner)
-    grants = GrantService(_grant_ports(adapters), targets, callback_url=local_pages.callback_url)
+    shown = NoPages() if place.served else local_pages
+    pages = PageService(adapters.store.pages, shown, owner=place.owner)
+    grants = GrantService(_grant_ports(adapters), targets, callback_url=shown.callback_url)
     services = _services(settings, place, adapters, targets, (pages, grants))
     desk = Desk(pages=pages, grants=grants, set_secret=services.env_vars.set_secret, person=ThisAccount())
     try:

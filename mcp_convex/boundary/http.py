@@ -1,0 +1,198 @@
+"""MCP over Streamable HTTP, in both protocol eras: who may call at all, and what stands around the SDK's transport."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.server import MCPServer
+from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, BearerAuthBackend, RequireAuthMiddleware
+from mcp.server.auth.provider import AccessToken
+from mcp.server.auth.provider import TokenVerifier as SdkTokenVerifier
+from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
+from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import AnyHttpUrl, SecretStr
+from starlette.applications import Starlette
+from starlette.authentication import AuthenticationError
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mcp_convex.boundary.narrowing import Narrowing, by_query
+from mcp_convex.domain.errors import ConvexMcpError
+from mcp_convex.domain.identity import CannotJudge, Identity, TokenCheck
+from mcp_convex.domain.models import LOCAL_PRINCIPAL, PrincipalId
+
+PATH = "/mcp"
+
+_NARROWING = "mcp_convex.narrowing"
+_LONGEST_TOKEN = 16_384
+"""Characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may call, and by which names."""
+
+    check: TokenCheck | None
+    """None admits everybody who reaches the port, as the person at this machine."""
+    required_scopes: Sequence[str] = ()
+    issuer: str | None = None
+    public_url: str | None = None
+    hosts: Sequence[str]
+    origins: Sequence[str] = ()
+
+
+class HttpFront:
+    """The ASGI application around one server, which can be asked to let no new call in."""
+
+    def __init__(self, server: MCPServer[Any], access: Access, toolsets: Collection[str]) -> None:
+        security = TransportSecuritySettings(allowed_hosts=list(access.hosts), allowed_origins=list(access.origins))
+        server.streamable_http_app(transport_security=security)
+        self._manager = server.session_manager
+        self._toolsets = toolsets
+        self._transport = StreamableHTTPASGIApp(self._manager)
+        self._under_way = 0
+        self._empty = asyncio.Event()
+        self._draining = False
+        self.app = Starlette(routes=self._routes(access), middleware=_identifying(access.check))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Serve sessions for the block, and end them with it."""
+        async with self._manager.run():
+            yield
+
+    async def drain(self) -> None:
+        """Let no new call in, and return when those under way have their answers."""
+        self._draining = True
+        while self._under_way:
+            self._empty.clear()
+            await self._empty.wait()
+
+    def _routes(self, access: Access) -> list[Route]:
+        calls: ASGIApp = self._call
+        metadata: list[Route] = []
+        if access.check is not None:
+            metadata_url = None
+            if access.issuer is not None and access.public_url is not None:
+                resource = AnyHttpUrl(access.public_url)
+                metadata_url = build_resource_metadata_url(resource)
+                metadata = create_protected_resource_routes(
+                    resource, [AnyHttpUrl(access.issuer)], list(access.required_scopes), resource_name="mcp-convex"
+                )
+            calls = RequireAuthMiddleware(calls, list(access.required_scopes), metadata_url)
+        return [
+            Route(PATH, endpoint=_App(calls)),
+            Route("/healthz", endpoint=_alive),
+            Route("/readyz", endpoint=self._ready),
+            *metadata,
+        ]
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        if self._draining:
+            await _refusal(503, "draining", "This server is ending.", "Call again; another takes over.")(
+                scope, receive, send
+            )
+            return
+        try:
+            scope[_NARROWING] = by_query(request.query_params, self._toolsets)
+        except ConvexMcpError as exc:
+            await _refusal(400, exc.code, exc.message, exc.next_step)(scope, receive, send)
+            return
+        if request.method != "POST":  # a stream that a client holds open is no call
+            await self._transport(scope, receive, send)
+            return
+        self._under_way += 1
+        try:
+            await self._transport(scope, receive, send)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._empty.set()
+
+    async def _ready(self, _: Request) -> Response:
+        return PlainTextResponse("draining\n", 503) if self._draining else PlainTextResponse("ready\n")
+
+
+def caller(request: Request) -> tuple[PrincipalId, Narrowing]:
+    """Return who sent *request* to a front, and what they may use."""
+    narrowing: Narrowing = request.scope[_NARROWING]
+    person = request.scope.get("user")
+    if not isinstance(person, AuthenticatedUser):
+        return LOCAL_PRINCIPAL, narrowing
+    token = person.access_token
+    identity = Identity(issuer=(token.claims or {})["iss"], subject=token.subject or "")
+    return identity.principal, narrowing.by_scopes(token.scopes)
+
+
+class _App:
+    """An ASGI application as an endpoint: a bare function would be taken for one of requests."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+class _Unjudged(AuthenticationError):
+    """Carries `CannotJudge` through Starlette."""
+
+
+class _Verifier(SdkTokenVerifier):
+    """The SDK's way of asking a `TokenCheck`."""
+
+    def __init__(self, check: TokenCheck) -> None:
+        self._check = check
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        if len(token) > _LONGEST_TOKEN:
+            return None
+        try:
+            identity = await self._check.identify(SecretStr(token))
+        except CannotJudge as exc:
+            raise _Unjudged from exc
+        if identity is None:
+            return None
+        return AccessToken(
+            token="",  # nobody behind this needs it
+            client_id=identity.client,
+            scopes=sorted(identity.scopes),
+            expires_at=identity.expires_at,
+            subject=identity.subject,
+            claims={"iss": identity.issuer},
+        )
+
+
+def _identifying(check: TokenCheck | None) -> list[Middleware]:
+    if check is None:
+        return []
+    backend = BearerAuthBackend(_Verifier(check))
+    return [
+        Middleware(AuthenticationMiddleware, backend=backend, on_error=_unjudged),
+        Middleware(AuthContextMiddleware),
+    ]
+
+
+def _unjudged(_: HTTPConnection, __: AuthenticationError) -> Response:
+    response = _refusal(503, "issuer_unreachable", "Tokens cannot be checked now.", "Call again in a while.")
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+def _refusal(status: int, code: str, message: str, next_step: str) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message, "next_step": next_step}}, status)
+
+
+async def _alive(_: Request) -> Response:
+    return PlainTextResponse("alive\n")

@@ -1,0 +1,96 @@
+"""Listening on a port until told to end, and then ending in such a way that no call under way is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import anyio
+
+from mcp_convex.boundary.http import HttpFront
+from mcp_convex.domain.errors import PortInUse
+
+if TYPE_CHECKING:
+    import uvicorn
+
+_BACKLOG = 1024
+_LAST_WORDS_S = 2
+"""Seconds in which streams that clients hold open are closed."""
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """
+    Return a socket that listens there.
+
+    Raises:
+        PortInUse: It cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
+    except OSError as exc:
+        sock.close()
+        raise PortInUse(
+            f"{host} port {port} cannot be listened on: {exc.strerror}.",
+            next_step="End what listens there, or set MCP_CONVEX_LISTEN_HOST and MCP_CONVEX_LISTEN_PORT to another.",
+        ) from None
+    return sock
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether *host* is an address, or the name, of this machine to itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def serve_http(
+    front: HttpFront, sock: socket.socket, on_ready: Callable[[], None], stopping: asyncio.Event, *, drain_s: float
+) -> None:
+    """
+    Serve at *sock* until *stopping* is set; then calls under way have *drain_s* seconds to finish.
+
+    Args:
+        on_ready: Called once requests are answered.
+    """
+    server = _server(front)
+    async with front.running():
+        await server.startup(sockets=[sock])  # not serve(), which would take over the process's signals
+        on_ready()
+        try:
+            await stopping.wait()
+            for listener in server.servers:
+                listener.close()
+            with anyio.move_on_after(drain_s):
+                await front.drain()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await server.shutdown(sockets=[sock])
+
+
+def _server(front: HttpFront) -> uvicorn.Server:
+    import uvicorn  # noqa: PLC0415 - slow to import; stdio does without
+
+    config = uvicorn.Config(
+        front.app,
+        interface="asgi3",
+        http="h11",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # whoever connects would say from where
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=_LAST_WORDS_S,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    return server

@@ -1,0 +1,112 @@
+"""The hosted shape: one server over every principal's workspaces, reached over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from mcp.server.request_state import RequestStateSecurity
+from starlette.requests import Request
+
+from mcp_convex.boundary.hosting import Hosting, Narrowed, Serving
+from mcp_convex.boundary.http import PATH, HttpFront, caller
+from mcp_convex.boundary.listening import bound, serve_http
+from mcp_convex.domain.errors import IsolationUnavailable
+from mcp_convex.domain.models import PrincipalId
+from mcp_convex.sandboxes import ConfinedLauncher
+from mcp_convex.server import assembled
+from mcp_convex.server.access import access_of
+from mcp_convex.server.adapters import opened_adapters, opened_shared
+from mcp_convex.server.households import Households, opened_households
+from mcp_convex.server.place import make_place
+from mcp_convex.server.wiring import wired
+from mcp_convex.services import Services
+from mcp_convex.settings import Settings
+from mcp_convex.tools import TOOLSETS, offered
+
+if TYPE_CHECKING:
+    from mcp_convex.boundary.narrowing import Narrowing
+    from mcp_convex.broker import Tuning
+
+
+async def serve(
+    settings: Settings,
+    stopping: asyncio.Event,
+    on_ready: Callable[[str], None],
+    *,
+    tuning: Tuning | None = None,
+) -> None:
+    """
+    Serve until *stopping* is set, and tell *on_ready* the URL once requests are answered.
+
+    Raises:
+        SettingsInvalid: The settings would let strangers in, or do not fit together.
+        IsolationUnavailable: Principals' commands could not be kept apart on this machine.
+        PortInUse: The port is taken.
+    """
+    _check_isolation(settings)
+    access = access_of(settings)
+    server = assembled(settings, lambda: _opened_hosting(settings, tuning), security=_request_state(settings))
+    front = HttpFront(server, access, tuple(TOOLSETS))
+    sock = bound(settings.listen_host, settings.listen_port)
+    host = f"[{settings.listen_host}]" if ":" in settings.listen_host else settings.listen_host
+    url = f"http://{host}:{sock.getsockname()[1]}{PATH}"
+    await serve_http(front, sock, lambda: on_ready(url), stopping, drain_s=settings.drain_s)
+
+
+class _Hosted(Hosting):
+    def __init__(self, households: Households, settings: Settings) -> None:
+        self._households = households
+        self._settings = settings
+
+    @asynccontextmanager
+    async def serving(self, request: Request | None) -> AsyncGenerator[Serving]:
+        if request is None:
+            raise RuntimeError("a call came that no request carried")
+        principal, narrowing = caller(request)
+        async with self._households.of(principal, narrowing.workspace) as services:
+            yield Serving(services, self._narrowed(narrowing))
+
+    def _narrowed(self, narrowing: Narrowing) -> Narrowed | None:
+        if narrowing.toolsets is None and not narrowing.read_only:
+            return None
+        own = frozenset(self._settings.toolsets)
+        toolsets = own if narrowing.toolsets is None else own & narrowing.toolsets
+        tools = offered(toolsets, read_only=narrowing.read_only or self._settings.read_only)
+        return Narrowed(toolsets, frozenset(spec.name for spec in tools))
+
+
+@asynccontextmanager
+async def _opened_hosting(settings: Settings, tuning: Tuning | None) -> AsyncGenerator[Hosting]:
+    async with opened_shared(settings, tuning) as shared:
+
+        @asynccontextmanager
+        async def open_for(principal: PrincipalId, name: str) -> AsyncGenerator[Services]:
+            place = make_place(settings, principal, name)
+            async with (
+                opened_adapters(settings, place, shared) as adapters,
+                wired(settings, place, adapters) as services,
+            ):
+                yield services
+
+        async with opened_households(open_for, idle_s=settings.workspace_idle_s) as households:
+            yield _Hosted(households, settings)
+
+
+def _check_isolation(settings: Settings) -> None:
+    if ConfinedLauncher(settings.isolation).mode == "none":
+        raise IsolationUnavailable(
+            "Commands of several principals would run without any wall between them.",
+            next_step="Make bubblewrap or Landlock work on this machine, or set MCP_CONVEX_ISOLATION to one that does.",
+        )
+
+
+def _request_state(settings: Settings) -> RequestStateSecurity | None:
+    """Return the keys that seal what clients carry from one round to the next; None for one of this process alone."""
+    keys = [
+        hmac.digest(key.get_secret_value(), b"mcp-convex request state", "sha256") for key in settings.encryption_keys
+    ]
+    return RequestStateSecurity(keys=keys) if keys else None

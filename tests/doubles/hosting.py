@@ -1,0 +1,84 @@
+"""A hosted server on a loopback port, and clients of it that bring a token each."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from mcp_convex.domain.models import PrincipalId
+from mcp_convex.server.hosted import serve
+from mcp_convex.server.place import make_place
+from mcp_convex.settings import Settings, load
+from tests.doubles.projects import make_project
+from tests.world import TSCONFIG, World
+
+
+@dataclass
+class Hosted:
+    settings: Settings
+    url: str = ""
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    stopping: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def origin(self) -> str:
+        return self.url.removesuffix("/mcp")
+
+    def furnish(self, principal: str, workspace: str = "default") -> Path:
+        """Lay out a workspace whose packages are installed, and return it."""
+        place = make_place(self.settings, PrincipalId(principal), workspace)
+        return make_project(place.root, {"convex/tsconfig.json": TSCONFIG})
+
+    def http(self, token: str | None, **headers: str) -> httpx2.AsyncClient:
+        """Return an HTTP client that brings *token*."""
+        bearer = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return httpx2.AsyncClient(headers={**bearer, **headers}, timeout=60)
+
+    @asynccontextmanager
+    async def client(self, token: str | None, *, mode: str = "auto", query: str = "") -> AsyncIterator[World]:
+        """Connect the Python SDK's client with *token*."""
+        async with (
+            self.http(token) as http,
+            Client(streamable_http_client(f"{self.url}{query}", http_client=http), mode=mode) as client,
+        ):
+            yield World(client=client, settings=self.settings, era=mode)
+
+
+def hosted_settings(folder: Path, **flags: str) -> Settings:
+    return load({"data_dir": str(folder / "data"), "listen_port": "0", **flags}, {})
+
+
+@asynccontextmanager
+async def hosted(settings: Settings, tokens: Mapping[str, str] | None = None) -> AsyncIterator[Hosted]:
+    """Serve for the block, in this process."""
+    running = Hosted(settings, tokens=tokens or {})
+    ready = anyio.Event()
+
+    def on_ready(url: str) -> None:
+        running.url = url
+        ready.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve, settings, running.stopping, on_ready)
+        await ready.wait()
+        try:
+            yield running
+        finally:
+            running.stopping.set()
+
+
+def tokens_file(folder: Path, *names: str, scopes: str = "") -> tuple[Path, dict[str, str]]:
+    """Write a file with a token for each of *names*, and return it with the tokens."""
+    tokens = {name: secrets.token_hex(24) for name in names}
+    file = folder / "tokens"
+    file.write_text("".join(f"{name} {token} {scopes}\n" for name, token in tokens.items()))
+    file.chmod(0o600)
+    return file, tokens

@@ -1,0 +1,44 @@
+"""The hosted shape over real HTTP on loopback: two principals at once, in both protocol eras."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from tests.doubles.hosting import hosted, hosted_settings, tokens_file
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+async def host(tmp_path_factory, anyio_backend):
+    """A server that knows three people by fixed tokens, two of whom have a workspace each."""
+    folder = tmp_path_factory.mktemp("hosted")
+    file, tokens = tokens_file(folder, "alice", "bob", "carol")
+    async with hosted(hosted_settings(folder, tokens_file=str(file)), tokens) as running:
+        for name in ("alice", "bob"):
+            running.furnish(f"tokens-file {name}")
+        yield running
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_two_principals_do_the_main_job_at_once_and_never_see_one_another(host, mode):
+    async def work(name: str) -> None:
+        async with host.client(host.tokens[name], mode=mode) as world:
+            await world.hold({"convex/whose.ts": f"// {name}\n"})
+            assert "pushed" == (await world.content("push"))["outcome"]
+            note = {"text": f"of {name} in {mode}", "rank": 1}
+            await world.content("run_function", name="notes:add", args=note)
+            seen = {document["text"] for document in (await world.content("read_table", table="notes"))["documents"]}
+            assert note["text"] in seen
+            assert all(text.startswith(f"of {name} ") for text in seen)
+            assert f"// {name}\n" == (await world.content("read_file", path="convex/whose.ts"))["content"]
+            events = (await world.client.read_resource("convex://audit")).contents[0].text
+            assert "push" in events
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work, "alice")
+            tasks.start_soon(work, "bob")
+    async with host.client(host.tokens["carol"], mode=mode) as world:
+        assert [] == (await world.content("list_files"))["files"]
