@@ -1,0 +1,204 @@
+"""Reads each file once, puts the files together, and says what is wrong as diagnostics."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from mcp_convex.checks.facts import Facts, Finding
+from mcp_convex.checks.of_env import check_env
+from mcp_convex.checks.of_files import check_files
+from mcp_convex.checks.of_functions import check_functions
+from mcp_convex.checks.of_imports import check_imports
+from mcp_convex.checks.of_schema import check_filters, check_schema
+from mcp_convex.checks.of_text import check_text
+from mcp_convex.checks.project import Folder, Module
+from mcp_convex.checks.reading import read
+from mcp_convex.checks.rules import matches, rules
+from mcp_convex.checks.syntax import hidden, parsed
+from mcp_convex.domain.pushes import Diagnostic, Severity
+
+_CHECKS: tuple[Callable[[Folder], Iterator[tuple[Module, Finding]]], ...] = (
+    check_files,
+    check_imports,
+    check_schema,
+    check_filters,
+    check_functions,
+    check_env,
+)
+_LESS: Mapping[Severity, Severity] = {"error": "warning", "warning": "note", "note": "note"}
+_RANK: Mapping[Severity, int] = {"error": 0, "warning": 1, "note": 2}
+_LONGEST_SNIPPET = 200
+_MOST_KEPT = 5_000
+"""Files. Beyond that, what another workspace or an earlier state held is forgotten."""
+_SILENCED = re.compile(r"eslint-disable-(?:next-)?line[^\n]*@convex-dev/")
+_UNTYPED = re.compile(r"@ts-(?:expect-error|ignore)")
+_CONFIG = "/convex.config.ts"
+_BY_TEXT = frozenset(
+    {
+        "direct_call",
+        "env_in_auth",
+        "env_unset",
+        "unknown_function",
+        "unknown_table",
+        "unknown_table_id",
+        "webhook",
+        "wrong_visibility",
+    }
+)
+"""Rules whose places are found in the text, which is fast, and believed once the tree says that code stands there."""
+_NOTHING = Facts("")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What is to be checked."""
+
+    functions: str
+    """The folder of the functions."""
+    code: Mapping[str, str]
+    """Digests of the files with code, by path."""
+    paths: frozenset[str]
+    """All files."""
+    packages: frozenset[str] = frozenset()
+    """What package.json names."""
+    env_vars: frozenset[str] | None = None
+    """The names that are set; None where that is not known."""
+
+    def holds_functions(self, path: str) -> bool:
+        """Say whether *path* lies in the folder of the functions."""
+        return path.startswith(f"{self.functions}/")
+
+    def key(self, path: str) -> tuple[str, str, bool]:
+        """Return what decides what is read of a file: the same text says other things elsewhere."""
+        return self.code[path], posixpath.splitext(path)[1], self.holds_functions(path)
+
+
+@dataclass(slots=True)
+class Checker:
+    """Keeps what it has read, so that only changed files are read again."""
+
+    _facts: dict[tuple[str, str, bool], Facts] = field(default_factory=dict[tuple[str, str, bool], Facts])
+    _paths: frozenset[str] = frozenset()
+    _resolved: dict[str, dict[tuple[str, str], str | None]] = field(
+        default_factory=dict[str, dict[tuple[str, str], str | None]]
+    )
+
+    def missing(self, workspace: Workspace) -> list[str]:
+        """Return the paths of the files that have to be learnt first."""
+        return [path for path in workspace.code if workspace.key(path) not in self._facts]
+
+    def learn(self, workspace: Workspace, contents: Mapping[str, bytes]) -> None:
+        """Read files of *workspace*."""
+        if len(self._facts) > _MOST_KEPT:
+            keys = {workspace.key(path) for path in workspace.code}
+            self._facts = {key: facts for key, facts in self._facts.items() if key in keys}
+        for path, data in contents.items():
+            text, suffix = data.decode(errors="replace"), posixpath.splitext(path)[1]
+            learnt = _of_functions(text, suffix) if workspace.holds_functions(path) else _of_a_client(text, suffix)
+            self._facts[workspace.key(path)] = learnt
+
+    def check(self, workspace: Workspace) -> tuple[Diagnostic, ...]:
+        """Return what is wrong with *workspace*, whose files have all been learnt; errors first."""
+        if workspace.paths != self._paths:
+            self._paths, self._resolved = workspace.paths, {}
+        facts = {path: self._facts[workspace.key(path)] for path in workspace.code}
+        found = [(path, each) for path in facts if not workspace.holds_functions(path) for each in facts[path].findings]
+        for folder in self._folders(workspace, facts):
+            found += [(module.path, each) for module in folder.pushed for each in module.facts.findings]
+            for check in _CHECKS:
+                found += [(module.path, each) for module, each in check(folder)]
+        told = {(path, each.rule, each.at): _told(path, facts[path], each) for path, each in found}
+        return _sorted(diagnostic for diagnostic in told.values() if diagnostic is not None)
+
+    def _folders(self, workspace: Workspace, facts: Mapping[str, Facts]) -> Iterator[Folder]:
+        """Yield the folder of the functions, and those of the components in it."""
+        roots = {path.removesuffix(_CONFIG) for path in facts if path.endswith(_CONFIG)} | {workspace.functions}
+        modules: dict[str, dict[str, Module]] = {root: {} for root in roots}
+        for path, each in facts.items():
+            if workspace.holds_functions(path):
+                root = next(folder for folder in _parents(path) if folder in roots)
+                stem, suffix = posixpath.splitext(path)
+                modules[root][path] = Module(path, stem[len(root) + 1 :], suffix, each)
+        for root, found in modules.items():
+            resolved = self._resolved.setdefault(root, {})
+            env_vars = workspace.env_vars if root == workspace.functions else None
+            yield Folder(root, found, workspace.paths, workspace.packages, env_vars, resolved)
+
+
+def dependencies(package_json: bytes) -> frozenset[str]:
+    """Return the packages that a package.json names; none where it cannot be read."""
+    try:
+        manifest = json.loads(package_json)
+        return frozenset(name for kind in ("dependencies", "devDependencies") for name in manifest.get(kind, {}))
+    except (ValueError, AttributeError, TypeError):
+        return frozenset()
+
+
+def _of_functions(text: str, suffix: str) -> Facts:
+    facts, root = read(text, suffix)
+    if not facts.broken:
+        facts.findings = (*matches(facts, root), *check_text(text))
+    else:
+        facts.findings = (*facts.findings, *check_text(text))
+    return facts
+
+
+def _of_a_client(text: str, suffix: str) -> Facts:
+    """Return what is wrong with a file that uses functions; most use none, and are not even parsed."""
+    if "_generated/api" not in text or "internal" not in text:
+        return _NOTHING
+    facts, root = read(text, suffix)
+    return Facts(text, findings=tuple(matches(facts, root, clients=True)))
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path := posixpath.dirname(path):
+        yield path
+
+
+def _told(path: str, facts: Facts, finding: Finding) -> Diagnostic | None:
+    """Return *finding* as a diagnostic; None where no code stands, or where the file says that it is meant so."""
+    if finding.rule in _BY_TEXT and _is_hidden(path, facts, finding.at):
+        return None
+    rule, text = rules()[finding.rule], facts.text
+    begin = text.rfind("\n", 0, finding.at) + 1
+    line = text[begin : text.find("\n", finding.at) if "\n" in text[finding.at :] else len(text)]
+    above = text[text.rfind("\n", 0, max(begin - 1, 0)) + 1 : begin]
+    doubtful = finding.doubtful or _UNTYPED.search(above) is not None
+    severity = _LESS[rule.severity] if doubtful else rule.severity
+    if doubtful and rule.types_only:
+        return None
+    if severity != "error" and _SILENCED.search(above + line):
+        return None
+    return Diagnostic(
+        file=path,
+        line=text.count("\n", 0, finding.at) + 1,
+        column=finding.at - begin + 1,
+        severity=severity,
+        code=finding.rule,
+        message=_filled(rule.message, finding.values),
+        snippet=line.strip()[:_LONGEST_SNIPPET] or None,
+        hint=_filled(rule.hint, finding.values),
+        source="check",
+    )
+
+
+def _is_hidden(path: str, facts: Facts, at: int) -> bool:
+    """Say whether *at* lies in a comment or in a string, where what looks like code is none."""
+    if facts.hidden is None:
+        facts.hidden = tuple(hidden(parsed(facts.text, posixpath.splitext(path)[1])))
+    return any(begin < at < finish for begin, finish in facts.hidden)
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
+def _sorted(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    return tuple(sorted(found, key=lambda each: (_RANK[each.severity], each.file or "", each.line or 0, each.code)))

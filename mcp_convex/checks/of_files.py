@@ -1,0 +1,81 @@
+"""What is wrong with a file's name or with what is left of its content, and names that collide."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+from mcp_convex.checks.facts import Finding
+from mcp_convex.checks.project import Folder, Module
+
+_VALID = re.compile(r"[A-Za-z0-9_.]+")
+_REPLACED = re.compile(r"[^A-Za-z0-9_.]+")
+_NEVER_NODE = frozenset({"http", "crons", "schema", "auth.config"})
+"""What the CLI always bundles for Convex's own runtime."""
+_ROUTER = re.compile(r"import\s*\{[^}]*\bhttpRouter\b")
+
+
+def check_files(folder: Folder) -> Iterator[tuple[Module, Finding]]:
+    """Yield what is wrong with the files of *folder* as files."""
+    for module in folder.modules.values():
+        yield from ((module, finding) for finding in _of_name(module))
+        yield from ((module, finding) for finding in _of_environment(module))
+        yield from ((module, finding) for finding in _of_content(folder, module))
+    yield from _collisions(folder)
+
+
+def _of_name(module: Module) -> Iterator[Finding]:
+    if module.name.startswith("_deps/"):
+        yield Finding("reserved_folder", 0)
+    elif module.is_entry:
+        base = module.path.removeprefix(module.path[: -len(module.name) - len(module.suffix)])
+        wrong = next((part for part in base.split("/") if not _VALID.fullmatch(part)), None)
+        if wrong is not None:
+            yield Finding("file_name", 0, {"part": wrong, "better": _REPLACED.sub("_", wrong)})
+    elif " " in module.name and module.facts.is_module:
+        yield Finding("skipped_name", 0)
+
+
+def _of_environment(module: Module) -> Iterator[Finding]:
+    directive = module.facts.use_node
+    if directive is not None and module.name in _NEVER_NODE:
+        yield Finding("node_not_allowed", directive, {"name": module.name})
+    if directive is None and module.name.startswith("actions/") and module.is_entry:
+        yield Finding("actions_folder", 0)
+    if module.name.lower() == "https" and _ROUTER.search(module.facts.text):
+        yield Finding("https_file", 0)
+    if directive is not None and module.is_entry:
+        for function in module.facts.functions:
+            if function.exported and function.builder and function.kind != "action":
+                kind = "HTTP action" if function.kind == "http" else function.kind
+                yield Finding("node_function", function.at, {"name": function.name, "kind": kind})
+
+
+def _of_content(folder: Folder, module: Module) -> Iterator[Finding]:
+    if module.suffix not in {".ts", ".tsx"} or posixpath.basename(module.path).count(".") > 1:
+        return
+    if module.facts.is_empty:
+        yield Finding("emptied_file", 0)
+    elif not module.facts.is_module and module.path not in folder.imported_files:
+        yield Finding("skipped_file", 0)
+
+
+def _collisions(folder: Folder) -> Iterator[tuple[Module, Finding]]:
+    same: defaultdict[str, list[Module]] = defaultdict(list)
+    for module in folder.modules.values():
+        if module.is_entry:
+            same[module.name].append(module)
+    for modules in same.values():
+        for module in modules[1:]:
+            yield module, Finding("same_module", 0, {"other": modules[0].path})
+    for name in same:
+        parent, _, last = name.rpartition("/")
+        for module in same.get(parent, ()):
+            for function in module.facts.functions:
+                if function.exported and function.builder and function.name == last:
+                    yield (
+                        module,
+                        Finding("function_and_module", function.at, {"name": last, "other": same[name][0].path}),
+                    )

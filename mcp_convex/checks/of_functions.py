@@ -1,0 +1,130 @@
+"""What is wrong with how functions are registered, named, called and guarded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mcp_convex.checks.facts import Finding, Function, FunctionUse
+from mcp_convex.checks.project import Folder, Module
+from mcp_convex.checks.rules import enclosing
+
+_GUARDED = re.compile(
+    r"auth|identity|session|token|secret|password|permission|role|admin|member|owner|viewer|current|access|tenant|"
+    r"api_?key|\b(?:require|assert|check|ensure|verify|validate|can|has|guard|get)[A-Z_]|\brate_?limit",
+    re.IGNORECASE,
+)
+"""What code says that looks at who is asking, or hands that on."""
+_WRITES = re.compile(r"ctx\.db\s*\.(?:insert|patch|replace|delete)\(")
+_USES_AUTH = re.compile(r"ctx\.auth\b|getAuthUserId|getAuthSessionId")
+_ROUTE = re.compile(
+    r"\.route\(\s*\{[^{}]*?path(?:Prefix)?:\s*[\"'`]([^\"'`]*(?:webhook|hooks?/)[^\"'`]*)[\"'`]", re.IGNORECASE
+)
+_HANDLER = re.compile(r"handler:\s*(\w+)")
+_VERIFIED = re.compile(
+    r"verif|signature|secret|svix|hmac|crypto|timingsafe|constructevent|auth|token|api_?key|webhooks?\.|headers|"
+    r"request\s*[,)](?!\s*=>)|req\s*[,)](?!\s*=>)",
+    re.IGNORECASE,
+)
+"""What a handler says that looks at who is sending, or hands the request on to what may."""
+
+
+def check_functions(folder: Folder) -> Iterator[tuple[Module, Finding]]:
+    """Yield what is wrong with the functions of *folder*."""
+    guards = _has_guards(folder)
+    for module in folder.pushed:
+        yield from ((module, finding) for finding in _of_registration(module))
+        yield from ((module, finding) for finding in _of_names(folder, module))
+        yield from ((module, finding) for finding in _of_calls(folder, module))
+        yield from ((module, finding) for finding in _of_webhooks(module))
+        if guards:
+            yield from ((module, finding) for finding in _of_access(module))
+
+
+def _of_registration(module: Module) -> Iterator[Finding]:
+    for function in module.facts.functions:
+        if not function.exported or not function.builder or function.kind == "http":
+            continue
+        if not function.is_object:
+            yield Finding("old_syntax", function.at, {"name": function.name})
+        if not function.has_args:
+            rule = "no_validator" if function.takes_args else "no_args"
+            yield Finding(rule, function.at, {"name": function.name}, doubtful=not function.public)
+
+
+def _of_names(folder: Folder, module: Module) -> Iterator[Finding]:
+    for use in module.facts.function_uses:
+        if (found := _named(folder, use)) is None:
+            continue
+        other, name = found
+        function = next(
+            (each for each in other.facts.functions if each.name == name and each.exported and each.kind != "http"),
+            None,
+        )
+        values = {"called": f"{use.root}.{'.'.join(use.path)}", "name": name, "file": other.path}
+        if name not in other.facts.exports:
+            yield Finding("unknown_function", use.at, values, doubtful=not folder.checks_types_of(module))
+        elif function is not None and function.builder and function.public != (use.root == "api"):
+            values |= {"right": "api" if function.public else "internal", "builder": function.builder}
+            yield Finding("wrong_visibility", use.at, values, doubtful=not folder.checks_types_of(module))
+
+
+def _named(folder: Folder, use: FunctionUse) -> tuple[Module, str] | None:
+    """Return the module that *use* names and the function there; None where either is not clear."""
+    for length in range(len(use.path) - 1, 0, -1):
+        module = folder.by_name.get("/".join(use.path[:length]))
+        if module is not None and "/".join(use.path[: length + 1]) not in folder.by_name:
+            facts = module.facts
+            known = module.is_entry and not facts.broken and not facts.exports_all
+            return (module, use.path[length]) if known and not folder.has_folder(use.path[: length + 1]) else None
+    return None
+
+
+def _of_calls(folder: Folder, module: Module) -> Iterator[Finding]:
+    for use in module.facts.calls:
+        function = folder.function(module, use.name)
+        inside = enclosing(module.facts, use.at)
+        if function is None or inside is None or _rebinds(module, inside, use.name):
+            continue
+        values = {"name": use.name, "kind": function.kind}
+        yield Finding("direct_call", use.at, values, doubtful=not folder.checks_types_of(module))
+
+
+def _rebinds(module: Module, function: Function, name: str) -> bool:
+    """Say whether *function* has something of its own that is called *name*."""
+    body = module.facts.text[function.at : function.end]
+    return re.search(rf"(?:const|let|var|function)\s+(?:\{{[^}}]*)?\b{re.escape(name)}\b", body) is not None
+
+
+def _of_webhooks(module: Module) -> Iterator[Finding]:
+    if "httpRouter" not in module.facts.text:
+        return
+    text = module.facts.text
+    for found in _ROUTE.finditer(text):
+        stop = text.find(".route(", found.end())
+        route = text[found.start() : stop if stop >= 0 else len(text)]
+        if "httpAction(" in route:
+            code: str | None = route
+        else:
+            named = _HANDLER.search(route)
+            handler = next((each for each in module.facts.functions if named and each.name == named[1]), None)
+            code = text[handler.at : handler.end] if handler else None
+        if code is not None and "POST" in route and not _VERIFIED.search(code.replace("httpAction", "")):
+            yield Finding("webhook", found.start(), {"path": found[1]})
+
+
+def _has_guards(folder: Folder) -> bool:
+    """Say whether the app knows who is asking: it has users, and functions that look."""
+    schema = folder.schema
+    if schema is None or "users" not in schema.tables:
+        return False
+    return any(_USES_AUTH.search(module.facts.text) for module in folder.pushed)
+
+
+def _of_access(module: Module) -> Iterator[Finding]:
+    for function in module.facts.functions:
+        if function.builder != "mutation" or not function.exported:
+            continue
+        body = module.facts.text[function.at : function.end]
+        if _WRITES.search(body) and not _GUARDED.search(body):
+            yield Finding("no_access_check", function.at, {"name": function.name})

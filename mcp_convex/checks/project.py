@@ -1,0 +1,215 @@
+"""The files of a workspace as one: where its functions live, which module is which, and what the schema holds."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from mcp_convex.checks.facts import Entry, Facts, Function, Import, Reference, Table, Tables
+
+_ENTRY_SUFFIXES = (".js", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".jsx")
+_RESOLVED = (".ts", ".tsx", ".js", ".jsx", ".mts", ".mjs", ".cts", ".cjs", ".json")
+_WRITTEN_AS = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",), ".cjs": (".cts",)}
+_CONFIGURATION = frozenset({"schema", "auth.config", "convex.config"})
+_AUTH = "@convex-dev/auth/server"
+_AUTH_TABLES = frozenset(
+    {
+        "users",
+        "authSessions",
+        "authAccounts",
+        "authRefreshTokens",
+        "authVerificationCodes",
+        "authVerifiers",
+        "authRateLimits",
+    }
+)
+"""What `authTables` of `@convex-dev/auth` 0.0.95 adds to a schema."""
+SYSTEM_TABLES = frozenset({"_storage", "_scheduled_functions", "_users"})
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    path: str
+    """From the workspace's root."""
+    name: str
+    """From its folder, without the ending: `messages`, `lib/names`."""
+    suffix: str
+    facts: Facts
+
+    @property
+    def is_pushed(self) -> bool:
+        """Say whether a push takes it as it is: tests and the like stand beside the functions and stay behind."""
+        return self.is_entry or self.name in _CONFIGURATION
+
+    @property
+    def is_entry(self) -> bool:
+        """Say whether the CLI takes it for a module of functions."""
+        base = posixpath.basename(self.path)
+        if not base.endswith(_ENTRY_SUFFIXES) or base.startswith((".", "#")) or base.count(".") > 1:
+            return False
+        if base in {"schema.ts", "schema.js"} or " " in self.name:
+            return False
+        return self.suffix not in {".ts", ".tsx"} or self.facts.is_module
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What tables there are; *complete* where no other can come from what is not written out."""
+
+    module: Module
+    tables: Mapping[str, Table | None]
+    complete: bool
+
+
+@dataclass
+class Folder:
+    """One folder of functions: the app's, or that of a component in it. It has a schema and an `api` of its own."""
+
+    path: str
+    modules: Mapping[str, Module]
+    """By path."""
+    files: Collection[str]
+    """Every path of the workspace."""
+    packages: frozenset[str] = frozenset()
+    """What package.json names as dependencies."""
+    env_vars: frozenset[str] | None = None
+    """The names that are set; None where that is not known."""
+    resolved: dict[tuple[str, str], str | None] = field(default_factory=dict[tuple[str, str], str | None])
+    """What `resolve` found, which holds as long as *files* does."""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Module]:
+        return {module.name: module for module in self.modules.values()}
+
+    @cached_property
+    def pushed(self) -> tuple[Module, ...]:
+        return tuple(module for module in self.modules.values() if module.is_pushed)
+
+    @cached_property
+    def is_typed(self) -> bool:
+        """Say whether the CLI has the compiler check the folder."""
+        return f"{self.path}/tsconfig.json" in self.files
+
+    def checks_types_of(self, module: Module) -> bool:
+        """Say whether the compiler must refuse what does not fit the types in *module*."""
+        return self.is_typed and module.suffix in {".ts", ".tsx"} and not module.facts.unchecked
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        return frozenset(folder for name in self.by_name for folder in _parents(name))
+
+    def has_folder(self, parts: tuple[str, ...]) -> bool:
+        """Say whether modules lie below *parts*."""
+        return "/".join(parts) in self._folders
+
+    def resolve(self, module: Module, specifier: str) -> str | None:
+        """Return the path of the file that *module* means by a relative *specifier*, or None if there is none."""
+        key = posixpath.dirname(module.path), specifier
+        if key not in self.resolved:
+            self.resolved[key] = self._find(posixpath.normpath(posixpath.join(*key)))
+        return self.resolved[key]
+
+    def _find(self, target: str) -> str | None:
+        stem, ending = posixpath.splitext(target)
+        candidates = (
+            target,
+            *(stem + written for written in _WRITTEN_AS.get(ending, ())),
+            *(target + ending for ending in _RESOLVED),
+            *(f"{target}/index{ending}" for ending in _RESOLVED),
+        )
+        return next((path for path in candidates if path in self.files), None)
+
+    @cached_property
+    def imported_files(self) -> frozenset[str | None]:
+        """Every file that another one imports."""
+        return frozenset(
+            self.resolve(module, found.specifier)
+            for module in self.modules.values()
+            for found in module.facts.imports
+            if found.specifier.startswith(".")
+        )
+
+    def imported(self, module: Module, name: str) -> tuple[Module, str] | None:
+        """Return the module that *module* has *name* from, and what it is called there; None where that is unclear."""
+        found = next((each for each in module.facts.imports if name in each.names and not each.reexport), None)
+        if found is None or not found.specifier.startswith("."):
+            return None
+        path = self.resolve(module, found.specifier)
+        source = self.modules.get(path) if path else None
+        return (source, found.names[name]) if source else None
+
+    def function(self, module: Module, name: str) -> Function | None:
+        """Return the registered function that *name* is in *module*."""
+        own = next((each for each in module.facts.functions if each.name == name and each.builder), None)
+        if own is not None or (found := self.imported(module, name)) is None:
+            return own
+        source, original = found
+        return next((each for each in source.facts.functions if each.name == original and each.builder), None)
+
+    @cached_property
+    def schema(self) -> Schema | None:
+        """Return the schema, or None where there is none that can be read."""
+        module = self.by_name.get("schema")
+        if module is None or module.facts.broken or module.facts.schema is None:
+            return None
+        tables: dict[str, Table | None] = {}
+        complete = self._gather(module, module.facts.schema, tables, depth=0)
+        return Schema(module, tables, complete)
+
+    def _gather(self, module: Module, group: Tables, tables: dict[str, Table | None], depth: int) -> bool:
+        if depth > 5:  # noqa: PLR2004 - a spread of spreads of spreads is no schema that a person wrote
+            return False
+        complete = group.complete
+        tables.update(self._entries(module, group.entries))
+        for spread in group.spreads:
+            complete &= self._spread(module, spread, tables, depth)
+        return complete
+
+    def _spread(self, module: Module, name: str, tables: dict[str, Table | None], depth: int) -> bool:
+        if name in module.facts.groups:
+            return self._gather(module, module.facts.groups[name], tables, depth + 1)
+        if any(name in found.names and found.specifier == _AUTH for found in module.facts.imports):
+            tables.update({table: None for table in _AUTH_TABLES if table not in tables})
+            return True
+        if (found := self.imported(module, name)) is None:
+            return False
+        source, original = found
+        group = source.facts.groups.get(original)
+        return group is not None and self._gather(source, group, tables, depth + 1)
+
+    def _entries(self, module: Module, entries: tuple[Entry, ...]) -> Iterator[tuple[str, Table | None]]:
+        for name, _, table in entries:
+            yield name, self._table(module, table) if isinstance(table, Reference) else table
+
+    def _table(self, module: Module, reference: Reference) -> Table | None:
+        if reference.name in module.facts.tables:
+            return module.facts.tables[reference.name]
+        found = self.imported(module, reference.name)
+        return found[0].facts.tables.get(found[1]) if found else None
+
+    def uses(self, module: Module, found: Import) -> bool:
+        """Say whether *found* is left when the program runs: the bundler drops what only types need."""
+        if found.types_only:
+            return False
+        values = found.names.keys() - found.types
+        return found.reexport or not values or any(_is_used(module.facts.text, name) for name in values)
+
+
+def _parents(name: str) -> Iterator[str]:
+    while name := posixpath.dirname(name):
+        yield name
+
+
+def _is_used(text: str, name: str) -> bool:
+    """Say whether *name* stands anywhere but in types and in its import, as far as its surroundings tell."""
+    return re.search(rf"(?<![\w.$:<|&]\s)(?<![\w.$<|&]){re.escape(name)}\s*[.(\[,;)}}?!`]", _body(text)) is not None
+
+
+def _body(text: str) -> str:
+    """Return *text* after its imports."""
+    last = text.rfind("\nimport ")
+    after = text.find("\n", text.find(" from ", last)) if last >= 0 else 0
+    return text[max(after, 0) :]

@@ -1,0 +1,236 @@
+"""Reads one file: its imports and exports, what it registers, and what it asks of others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ast_grep_py import Rule, SgNode
+
+from mcp_convex.checks.facts import (
+    EnvUse,
+    Facts,
+    Finding,
+    Function,
+    FunctionUse,
+    Import,
+    NameUse,
+    Table,
+    Tables,
+    TableUse,
+)
+from mcp_convex.checks.reading_functions import read_function
+from mcp_convex.checks.reading_queries import read_queries
+from mcp_convex.checks.reading_tables import read_schema, read_table, read_tables
+from mcp_convex.checks.syntax import bare, first_error, named, parsed, start, string_of
+
+SERVER = re.compile(r"(?:^|/)_generated/server(?:\.js)?$")
+API = re.compile(r"(?:^|/)_generated/api(?:\.js)?$")
+_MODULE_LINE = re.compile(r"^\s{0,100}(?:import|export)", re.MULTILINE)
+_UNCHECKED = re.compile(r"^\s*//\s*@ts-nocheck", re.MULTILINE)
+
+_ID = re.compile(r"v\.id\(\s*([\"'`])(\w+)\1\s*\)")
+_DB = re.compile(r"ctx\.db\s*\.(query|insert)\(\s*([\"'`])(\w+)\2")
+_TYPE = re.compile(r"(?:Id|Doc)<\s*[\"'](\w+)[\"']\s*>")
+_CTX = re.compile(r"\(\s*ctx\s*[,)]")
+_NAME = re.compile(r"[\w.$]+$")
+_RUN = re.compile(r"\.run(?:Query|Mutation|Action)\(\s*(\w+)\s*[,)]")
+_ENV = re.compile(r"process\.env(?:\.(\w+)|\[\s*[\"'](\w+)[\"']\s*\])(!?)")
+_BOUND: Rule = {"any": [{"kind": "shorthand_property_identifier_pattern"}, {"kind": "identifier"}]}
+_LONGEST_NAME = 80
+"""Characters. A longer name before a call is not looked at whole."""
+
+
+def read(text: str, suffix: str) -> tuple[Facts, SgNode]:
+    """Return what *text*, a file whose name ends in *suffix*, says of itself, and its tree."""
+    root = parsed(text, suffix)
+    facts = Facts(text, is_module=_MODULE_LINE.search(text) is not None, unchecked=bool(_UNCHECKED.search(text)))
+    if (error := first_error(root, text, suffix)) is not None:
+        facts.broken = True
+        facts.findings = (Finding("syntax", start(error), {"found": _shown(error)}),)
+    statements = named(root)
+    facts.is_empty = not statements
+    facts.imports = tuple(_imports(statements))
+    _read_directives(facts, statements)
+    _Declarations(facts).read(statements)
+    _read_uses(facts)
+    facts.index_uses, facts.filter_uses = read_queries(root, text)
+    return facts, root
+
+
+def _shown(error: SgNode) -> str:
+    line = error.text().strip().partition("\n")[0]
+    return line[:40] or error.kind()
+
+
+def _imports(statements: list[SgNode]) -> Iterator[Import]:
+    for node in statements:
+        source = node.field("source") if node.kind() in {"import_statement", "export_statement"} else None
+        if (specifier := string_of(source)) is None:
+            continue
+        found = list(_specifiers(node))
+        all_types = any(child.kind() == "type" for child in node.children())
+        yield Import(
+            specifier,
+            start(node),
+            {local: original for local, original, _ in found},
+            frozenset(local for local, _, is_type in found if is_type or all_types),
+            all_types=all_types,
+            reexport=node.kind() == "export_statement",
+        )
+
+
+def _specifiers(node: SgNode) -> Iterator[tuple[str, str, bool]]:
+    """Yield what an import binds: local name, name where it comes from, and whether it is said to be a type."""
+    for clause in named(node):
+        match clause.kind():
+            case "import_clause" | "named_imports" | "export_clause":
+                yield from _specifiers(clause)
+            case "identifier":
+                yield clause.text(), "default", False
+            case "namespace_import":
+                yield named(clause)[-1].text(), "*", False
+            case "import_specifier" | "export_specifier":
+                names = [child.text() for child in named(clause)]
+                yield names[-1], names[0], clause.children()[0].kind() == "type"
+            case _:
+                pass
+
+
+def _read_directives(facts: Facts, statements: list[SgNode]) -> None:
+    for node in statements:
+        if node.kind() != "expression_statement" or (text := string_of(named(node)[0])) is None:
+            return
+        if text == "use node":
+            facts.use_node = start(node)
+
+
+class _Declarations:
+    """What the statements at the top of a file declare."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._generated = {
+            local: original
+            for found in facts.imports
+            if SERVER.search(found.specifier)
+            for local, original in found.names.items()
+        }
+        self._functions: dict[str, Function] = {}
+        self._exports: dict[str, int] = {}
+        self._tables: dict[str, Table] = {}
+        self._groups: dict[str, Tables] = {}
+
+    def read(self, statements: list[SgNode]) -> None:
+        for node in statements:
+            if node.kind() == "export_statement":
+                self._export(node)
+            else:
+                self._declare(node, exported=False)
+        facts = self._facts
+        facts.exports, facts.functions = self._exports, tuple(self._functions.values())
+        facts.tables, facts.groups = self._tables, self._groups
+
+    def _export(self, node: SgNode) -> None:
+        if (value := node.field("value")) is not None:
+            self._exports["default"] = start(node)
+            self._keep("default", value, exported=True)
+        elif (declared := node.field("declaration")) is not None:
+            if any(child.kind() == "default" for child in node.children()):
+                self._exports["default"] = start(node)
+            self._declare(declared, exported=True)
+        elif any(child.kind() == "export_clause" for child in named(node)):
+            for exported, local, _ in _specifiers(node):
+                self._exports[exported] = start(node)
+                if node.field("source") is None and local in self._functions:
+                    self._functions[local] = replace(self._functions[local], name=exported, exported=True)
+        else:
+            self._facts.exports_all = True
+
+    def _declare(self, node: SgNode, *, exported: bool) -> None:
+        for name, value in _values(node):
+            if exported:
+                self._exports[name] = start(node)
+            if value is not None:
+                self._keep(name, value, exported=exported)
+
+    def _keep(self, name: str, value: SgNode, *, exported: bool) -> None:
+        if (function := read_function(name, value, self._generated)) is not None:
+            self._functions[name] = replace(function, exported=exported)
+        elif (schema := read_schema(bare(value))) is not None:
+            self._facts.schema = schema if self._facts.schema is None else Tables(complete=False)
+        elif (table := read_table(value)) is not None:
+            self._tables[name] = table
+        elif bare(value).kind() == "object" and (group := read_tables(value)) is not None:
+            self._groups[name] = group
+
+
+def _values(node: SgNode) -> Iterator[tuple[str, SgNode | None]]:
+    """Yield the names that a statement declares, with what each is set to where that is one expression."""
+    match node.kind():
+        case "lexical_declaration" | "variable_declaration":
+            for declarator in named(node):
+                name, value = declarator.field("name"), declarator.field("value")
+                if name is None:
+                    continue
+                if name.kind() == "identifier":
+                    yield name.text(), value
+                else:
+                    for part in name.find_all(**_BOUND):
+                        yield part.text(), None
+        case "function_declaration" | "generator_function_declaration":
+            if (name := node.field("name")) is not None:
+                yield name.text(), node
+        case _:
+            if (name := node.field("name")) is not None:
+                yield name.text(), None
+
+
+def _read_uses(facts: Facts) -> None:
+    text = facts.text
+    facts.table_uses = tuple(_table_uses(text))
+    facts.function_uses = tuple(_function_uses(facts))
+    facts.calls = tuple(_calls(text))
+    facts.env_uses = tuple(
+        EnvUse(found[1] or found[2], found.start(), required=bool(found[3])) for found in _ENV.finditer(text)
+    )
+
+
+def _table_uses(text: str) -> Iterator[TableUse]:
+    for found in _ID.finditer(text):
+        yield TableUse("id", found[2], found.start())
+    for found in _DB.finditer(text):
+        yield TableUse(found[1], found[3], found.start())
+    if "_generated/dataModel" in text:
+        for found in _TYPE.finditer(text):
+            if not _continues(text, found.start()):
+                yield TableUse("type", found[1], found.start())
+
+
+def _function_uses(facts: Facts) -> Iterator[FunctionUse]:
+    names = {
+        local: original
+        for found in facts.imports
+        if API.search(found.specifier)
+        for local, original in found.names.items()
+        if original in {"api", "internal"}
+    }
+    for local, original in names.items():
+        for found in re.finditer(rf"{re.escape(local)}((?:\.\w+)+)(?=\s*[,);\]}}])", facts.text):
+            if not _continues(facts.text, found.start()):
+                yield FunctionUse(original, tuple(found[1][1:].split(".")), found.start())
+
+
+def _continues(text: str, at: int) -> bool:
+    """Say whether what begins at *at* is only the end of a longer name."""
+    return at > 0 and (text[at - 1].isalnum() or text[at - 1] in "_$.")
+
+
+def _calls(text: str) -> Iterator[NameUse]:
+    for found in _CTX.finditer(text):
+        before = _NAME.search(text[max(0, found.start() - _LONGEST_NAME) : found.start()])
+        if before and "." not in before[0]:
+            yield NameUse(before[0], found.start() - len(before[0]))
+    for found in _RUN.finditer(text):
+        yield NameUse(found[1], found.start(1))

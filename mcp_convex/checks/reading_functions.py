@@ -1,0 +1,88 @@
+"""Reads the functions that a file registers, and the plain ones that are handed their `ctx`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ast_grep_py import SgNode
+
+from mcp_convex.checks.facts import Function, Kind
+from mcp_convex.checks.syntax import arguments, bare, callee, end, named, properties, property_of, start
+
+_KINDS: Mapping[str, Kind] = {
+    "query": "query",
+    "internalQuery": "query",
+    "mutation": "mutation",
+    "internalMutation": "mutation",
+    "action": "action",
+    "internalAction": "action",
+    "httpAction": "http",
+    "QueryCtx": "query",
+    "MutationCtx": "mutation",
+    "ActionCtx": "action",
+}
+_BODIES = {"arrow_function", "function_expression", "method_definition", "function_declaration", "function"}
+
+
+def read_function(name: str, node: SgNode, generated: Mapping[str, str]) -> Function | None:
+    """
+    Return the function that *node* makes, or None if it makes none.
+
+    Args:
+        generated: What the file imports from `_generated/server`, by its local name.
+    """
+    node = bare(node)
+    if node.kind() in _BODIES:
+        return _plain(name, node, generated)
+    builder = generated.get(callee(node), "")
+    given = arguments(node)
+    if builder not in _KINDS or len(given) != 1:
+        return None
+    made = Function(name, start(node), _KINDS[builder], builder, end(node))
+    definition = bare(given[0])
+    if definition.kind() == "object":
+        handler = property_of(definition, "handler")
+        # What is spread into the definition may bring the validator along.
+        has_args = any(key == "args" or (value is None and "..." in key) for key, value in properties(definition))
+        made = replace(made, has_args=has_args or any(key == "args" for key, _ in properties(definition)))
+        return _with_handler(made, handler)
+    return _with_handler(replace(made, is_object=False), definition)
+
+
+def _with_handler(made: Function, handler: SgNode | None) -> Function:
+    handler = None if handler is None else bare(handler)
+    if handler is None or handler.kind() not in _BODIES:
+        return made
+    taken = _parameters(handler)
+    ctx = _name(taken[0]) if taken else None
+    takes_args = len(taken) > 1 and taken[1].text() != "{}"
+    return replace(made, ctx=ctx, takes_args=takes_args)
+
+
+def _plain(name: str, node: SgNode, generated: Mapping[str, str]) -> Function | None:
+    """Return a function whose first parameter says of what kind of function it is the `ctx`."""
+    taken = _parameters(node)
+    annotation = taken[0].field("type") if taken else None
+    kind = _KINDS.get(generated.get(annotation.text().lstrip(": "), "")) if annotation else None
+    ctx = taken[0].field("pattern") if taken else None
+    if kind is None or ctx is None or ctx.kind() != "identifier":
+        return None
+    return Function(name, start(node), kind, "", end(node), ctx=ctx.text())
+
+
+def _parameters(handler: SgNode) -> list[SgNode]:
+    if (alone := handler.field("parameter")) is not None:
+        return [alone]
+    found = handler.field("parameters")
+    return named(found) if found else []
+
+
+def _name(parameter: SgNode) -> str | None:
+    """Return a parameter's name, unless it is taken apart or of a type that its function does not give it."""
+    if parameter.kind() == "identifier":
+        return parameter.text()
+    pattern = parameter.field("pattern")
+    if pattern is None or pattern.kind() != "identifier" or parameter.field("type") is not None:
+        return None
+    return pattern.text()

@@ -1,0 +1,30 @@
+"""Finding faults in a workspace's sources before any of it is pushed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+from mcp_convex.domain.models import FileEntry, FilePath
+from mcp_convex.domain.pushes import Diagnostic
+
+ReadFile = Callable[[FilePath], Awaitable[bytes]]
+
+
+class SourceChecks(ABC):
+    """Reads sources, runs nothing, and asks nobody."""
+
+    @abstractmethod
+    async def check(
+        self, files: Sequence[FileEntry], read: ReadFile, *, env_vars: Collection[str] | None = None
+    ) -> tuple[Diagnostic, ...]:
+        """
+        Return what is wrong with a workspace, errors first, then by file and line.
+
+        An `error` is said only of what a push or a run must fail at.
+
+        Args:
+            files: All that the workspace holds.
+            read: Gives a file's content; asked only for files that were not seen before.
+            env_vars: The names that the deployment has set; None where that is not known.
+        """

@@ -1,0 +1,27 @@
+"""Every rule finds its bad examples, at its own severity, and leaves its good ones alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcp_convex.checks.rules import rules
+from tests.checks.workspaces import diagnostics, workspace
+
+pytestmark = pytest.mark.anyio
+
+EXAMPLES = [
+    pytest.param(name, kind, example, id=f"{name}-{kind}-{number}")
+    for name, rule in rules().items()
+    for kind, examples in (("bad", rule.bad), ("good", rule.good))
+    for number, example in enumerate(examples, 1)
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "example"), EXAMPLES)
+async def test_a_rule_finds_its_bad_examples_and_no_rule_minds_its_good_ones(name, kind, example):
+    found = await diagnostics(workspace(example), env_vars=())
+
+    if kind == "bad":
+        assert [rules()[name].severity] == sorted({each.severity for each in found if each.code == name})
+    else:
+        assert [] == [each for each in found if each.code == name or each.severity == "error"]
