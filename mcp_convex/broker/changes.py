@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from mcp_convex.broker.contents import Contents, contents_of
 from mcp_convex.broker.wire import AnalysedModule, AnalysedRoute, Index, PushRequest, PushStarted
 from mcp_convex.domain.models import ConvexFunction
 from mcp_convex.domain.pushes import ChangedFunctions, ChangedIndexes, Changes
@@ -27,28 +29,48 @@ def pushed_hashes(request: PushRequest) -> Hashes:
     return {module.path: module.sha256 for module in app.unchanged_module_hashes} | changed
 
 
-def changes_of(
-    request: PushRequest, started: PushStarted, before: Hashes, live: Iterable[ConvexFunction] | None
-) -> Changes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What was live when the push began."""
+
+    hashes: Hashes
+    contents: Contents
+    functions: tuple[ConvexFunction, ...] | None
+    """Where the caller knows them. Otherwise a removed module stands for its functions, as `messages:*`."""
+
+
+def pushed_contents(request: PushRequest, known: Contents) -> Contents:
+    """Return what each module is that the push would leave on the deployment; *known* is what was there."""
+    app = request.app_definition
+    kept = {module.path: known.get(module.sha256, module.sha256) for module in app.unchanged_module_hashes}
+    contents = kept | contents_of(app.changed_modules, kept)
+    return {sha256: contents[path] for path, sha256 in pushed_hashes(request).items()}
+
+
+def changes_of(request: PushRequest, started: PushStarted, before: Before, contents: Contents) -> Changes:
     """
     Return what going live would change.
 
     Args:
         request: What the CLI pushes.
         started: How the deployment analysed it.
-        before: The modules that were live when the push began.
-        live: The functions that are live, where the caller knows them. Otherwise a removed module
-            stands for its functions, as `messages:*`.
+        contents: What `pushed_contents` returns.
     """
     app = started.analysis.get("")
-    after = {
-        found.name: found for path, module in (app.functions if app else {}).items() for found in _in(path, module)
-    }
-    touched = {_module_name(module.path) for module in request.app_definition.changed_modules}
-    if live is None:
-        functions = _by_modules(after, touched, before, pushed_hashes(request))
+    modules = app.functions.items() if app else ()
+    found = {function.name: (path, function) for path, module in modules for function in _in(path, module)}
+    pushed = pushed_hashes(request)
+
+    def is_changed(path: str) -> bool:
+        was, will_be = before.hashes.get(path), pushed.get(path)
+        return was != will_be and (was is None or will_be is None or before.contents.get(was) != contents[will_be])
+
+    touched = {name for name, (path, _) in found.items() if is_changed(path)}
+    if before.functions is None:
+        functions = _by_modules({name: path for name, (path, _) in found.items()}, touched, before.hashes, pushed)
     else:
-        functions = _by_functions(after, touched, {found.name: found for found in live})
+        after = {name: function for name, (_, function) in found.items()}
+        functions = _by_functions(after, touched, {function.name: function for function in before.functions})
     diffs = (started.schema_change.index_diffs or {}).items()
     return Changes(
         functions=functions,
@@ -65,7 +87,7 @@ def _by_functions(
 ) -> ChangedFunctions:
     def differs(name: str) -> bool:
         was, will_be = live[name], after[name]
-        return name.partition(":")[0] in touched or (was.kind, was.visibility) != (will_be.kind, will_be.visibility)
+        return name in touched or (was.kind, was.visibility) != (will_be.kind, will_be.visibility)
 
     return ChangedFunctions(
         added=tuple(sorted(after.keys() - live.keys())),
@@ -74,15 +96,11 @@ def _by_functions(
     )
 
 
-def _by_modules(
-    after: Mapping[str, ConvexFunction], touched: set[str], before: Hashes, pushed: Hashes
-) -> ChangedFunctions:
-    were_live = {_module_name(path) for path in before}
+def _by_modules(after: Mapping[str, str], touched: set[str], before: Hashes, pushed: Hashes) -> ChangedFunctions:
     gone = {_module_name(path) for path in before.keys() - pushed.keys() if not path.startswith(_SHARED)}
-    by_name = {name: name.partition(":")[0] for name in after}
     return ChangedFunctions(
-        added=tuple(sorted(name for name, module in by_name.items() if module not in were_live and ":" in name)),
-        changed=tuple(sorted(name for name, module in by_name.items() if module in were_live & touched)),
+        added=tuple(sorted(name for name, path in after.items() if path not in before)),
+        changed=tuple(sorted(name for name, path in after.items() if path in before and name in touched)),
         removed=tuple(sorted(f"{module}:*" for module in gone)),
     )
 

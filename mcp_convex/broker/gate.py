@@ -27,19 +27,25 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class LocalGate(Gate):
-    """A gate on this machine. It listens from the first session on; `aclose` ends it."""
+    """
+    A gate on this machine. It listens from the first session on; `aclose` ends it.
 
-    def __init__(self, tuning: Tuning | None = None) -> None:
+    In the folder *memory* it keeps what modules are live, so that it can say what a push changes.
+    """
+
+    def __init__(self, tuning: Tuning | None = None, *, memory: Path | None = None) -> None:
         self._tuning = tuning or Tuning()
+        self._memory = memory
         self._listener = Listener(self._serve)
         self._sessions: list[Session] = []
         self._client: httpx2.AsyncClient | None = None
 
     @asynccontextmanager
     async def open(self, terms: PushTerms, on_stage: OnStage) -> AsyncGenerator[GateSession]:
-        from mcp_convex.broker.opening import opened  # noqa: PLC0415 - the server starts before it needs this
+        from mcp_convex.broker.opening import Means, opened  # noqa: PLC0415 - the server starts before it needs this
 
-        session = opened(await self._listener.url(), terms, on_stage, self._tuning, self._connected)
+        means = Means(tuning=self._tuning, client=self._connected, memory=self._memory)
+        session = opened(await self._listener.url(), terms, on_stage, means)
         self._sessions.append(session)
         try:
             yield session

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcp_convex.broker.check import CheckSession
+from mcp_convex.broker.contents import ContentsMemory
 from mcp_convex.broker.push import PushSession
 from mcp_convex.broker.session import Opening, Session
 from mcp_convex.broker.tuning import Tuning
@@ -20,12 +23,22 @@ _HEAD_START = 0.1
 _LONGEST_HEAD_START_S = 2.0
 
 
-def opened(
-    url: str, terms: PushTerms, on_stage: OnStage, tuning: Tuning, client: Callable[[], httpx2.AsyncClient]
-) -> Session:
-    """Return a session at *url*; *client* is asked for only where there is a deployment to speak to."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What all sessions of a gate work with."""
+
+    tuning: Tuning
+    client: Callable[[], httpx2.AsyncClient]
+    """Asked for only where there is a deployment to speak to."""
+    memory: Path | None
+    """The folder that tells what modules are live."""
+
+
+def opened(url: str, terms: PushTerms, on_stage: OnStage, means: Means) -> Session:
+    """Return a session at *url*."""
     deadline = Deadline(terms.deadline_s - min(_HEAD_START * terms.deadline_s, _LONGEST_HEAD_START_S))
     opening = Opening(url, terms, on_stage, deadline)
     if terms.purpose == "check" or terms.reach is None:
         return CheckSession(opening)
-    return PushSession(opening, Upstream(client(), terms.reach, deadline, tuning), tuning)
+    upstream = Upstream(means.client(), terms.reach, deadline, means.tuning)
+    return PushSession(opening, upstream, means.tuning, ContentsMemory(means.memory, terms.reach.target.url))

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from mcp_convex.broker import verdicts
 from mcp_convex.broker.answers import Answer, said
-from mcp_convex.broker.changes import Hashes, changes_of, pushed_hashes
+from mcp_convex.broker.changes import Before, Hashes, changes_of, pushed_contents, pushed_hashes
 from mcp_convex.broker.confinement import strays
 from mcp_convex.broker.consent import consent_needed, large_backfills
+from mcp_convex.broker.contents import Contents, ContentsMemory
 from mcp_convex.broker.exchange import spliced, with_key
 from mcp_convex.broker.session import Call, Opening, Session
 from mcp_convex.broker.steps import (
@@ -55,6 +56,7 @@ class _Started:
     """As it came: env var values and all. `finish_push` needs it back to the byte."""
     schema_change: Any
     pushed: Hashes
+    contents: Contents
     changes: Changes
     backfills: tuple[str, ...]
 
@@ -62,10 +64,11 @@ class _Started:
 class PushSession(Session):
     """The CLI on one side, its deployment on the other."""
 
-    def __init__(self, opening: Opening, upstream: Upstream, tuning: Tuning) -> None:
+    def __init__(self, opening: Opening, upstream: Upstream, tuning: Tuning, memory: ContentsMemory) -> None:
         super().__init__(opening)
         self._upstream = upstream
         self._tuning = tuning
+        self._memory = memory
         self._asked_hashes: Call | None = None
         self._before: Hashes | None = None
         self._forecast: SchemaForecast | None = None
@@ -111,11 +114,15 @@ class PushSession(Session):
         reply, started = await self._asked(call, body, PushStarted, hide=False)
         masks = self._upstream.masks.learn(started.environment_variables, sent=call.body)
         answer = json.loads(reply.body)
-        changes = changes_of(request, started, self._before or {}, self._terms.live_functions)
+        known = self._memory.recall()
+        contents = pushed_contents(request, known)
+        before = Before(hashes=self._before or {}, contents=known, functions=self._terms.live_functions)
+        changes = changes_of(request, started, before, contents)
         self._start = _Started(
             answer=reply.body,
             schema_change=answer["schemaChange"],
             pushed=pushed_hashes(request),
+            contents=contents,
             changes=changes,
             backfills=await self._backfills(body, started) if changes.indexes.added else (),
         )
@@ -155,6 +162,7 @@ class PushSession(Session):
         else:
             answer = await self._proven(start)
         self._live, self._modules = True, dict(start.pushed)
+        self._memory.keep(start.contents)
         await self._advance("done")
         self._decided.set()
         return answer

@@ -1,0 +1,81 @@
+"""What modules are, wherever they were bundled: a deployment's hash of one also covers paths and generated code."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from posixpath import dirname, join, normpath
+
+from pydantic import TypeAdapter
+
+from mcp_convex.broker.wire import Module
+
+Contents = Mapping[str, str]
+"""What modules are, by the hash under which a deployment has them."""
+
+# esbuild names each file that it bundles, in a line of its own or as a key, as seen from the project; packages may
+# lie elsewhere in another isolation mode. Source maps, after which chunks are called, differ with generated code.
+_PLACE = re.compile(
+    r'^//(?: \S+\.[cm]?[jt]sx?|# sourceMappingURL=\S+)$|(?:\.\./)+[^\s"]*?(?=node_modules/)', re.MULTILINE
+)
+_SIBLING = re.compile(r'"(\.\.?/[^"\n]+)"')
+
+
+def contents_of(modules: Iterable[Module], others: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return what each of *modules* is, by its path: its own code, and the shared chunks that it imports.
+
+    Args:
+        others: What the modules are that are not pushed again, by path.
+    """
+    return _Reading(modules, others).all()
+
+
+class _Reading:
+    def __init__(self, modules: Iterable[Module], others: Mapping[str, str]) -> None:
+        self._sources = {module.path: module.source for module in modules}
+        self._known = dict(others)
+
+    def all(self) -> dict[str, str]:
+        return {path: self._content(path, ()) for path in self._sources}
+
+    def _content(self, path: str, above: tuple[str, ...]) -> str:
+        if path in self._sources and path not in self._known and path not in above:
+
+            def sibling(found: re.Match[str]) -> str:
+                imported = normpath(join(dirname(path), found[1]))
+                return f'"{self._content(imported, (*above, path))}"'
+
+            code = _SIBLING.sub(sibling, _PLACE.sub("", self._sources[path]))
+            self._known[path] = hashlib.sha256(code.encode()).hexdigest()
+        return self._known.get(path, path)
+
+
+class ContentsMemory:
+    """What the live modules of the deployment at *url* are. Without a *folder* to keep it in, nobody knows."""
+
+    def __init__(self, folder: Path | None, url: str) -> None:
+        self._file = folder and folder / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
+
+    def recall(self) -> Contents:
+        """Return what is known; a module that is not among it counts as changed."""
+        with suppress(OSError, ValueError):
+            return _CONTENTS.validate_json(self._file.read_bytes()) if self._file else {}
+        return {}
+
+    def keep(self, contents: Contents) -> None:
+        """Remember *contents* in place of what was known."""
+        if self._file is None:
+            return
+        with suppress(OSError):  # the push is over, and needs none of this
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            part = self._file.with_suffix(f".{secrets.token_hex(4)}")
+            part.write_bytes(_CONTENTS.dump_json(contents))
+            part.replace(self._file)
+
+
+_CONTENTS = TypeAdapter(Contents)
