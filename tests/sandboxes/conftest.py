@@ -11,6 +11,10 @@ from mcp_convex.domain.models import FilePath, IsolationMode
 from mcp_convex.domain.ports import Command, Ended
 from mcp_convex.domain.pushes import Stage
 from mcp_convex.sandboxes import ConfinedLauncher, LocalSandbox
+from mcp_convex.store import open_data_dir
+from mcp_convex.store.store import Store
+from tests.doubles.e2b.cloud import E2BCloud
+from tests.doubles.e2b.opening import loopback_e2b
 from tests.doubles.projects import TEMPLATE, make_project
 
 OpenSandbox = Callable[..., LocalSandbox]
@@ -61,6 +65,18 @@ def project(tmp_path) -> Callable[..., Path]:
         return make_project(tmp_path / "work" / "app", {"convex/tsconfig.json": TSCONFIG, **(sources or {})})
 
     return make
+
+
+@pytest.fixture(scope="session")
+async def cloud(tmp_path_factory, anyio_backend) -> AsyncIterator[E2BCloud]:
+    async with loopback_e2b(tmp_path_factory.mktemp("boxes")) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+async def store(tmp_path_factory, anyio_backend) -> AsyncIterator[Store]:
+    async with open_data_dir(tmp_path_factory.mktemp("data")) as store:
+        yield store
 
 
 async def run(sandbox: LocalSandbox, *argv: str, deadline_s: float = 60, keep: tuple[str, ...] = ()) -> Ended:

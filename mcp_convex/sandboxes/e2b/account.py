@@ -14,7 +14,6 @@ from mcp_convex.sandboxes.e2b.box import LIFETIME_S, Box
 from mcp_convex.sandboxes.e2b.failures import translated
 
 _APP = "mcp-convex"
-_REQUEST_S = 30.0
 _UNLUCKY = 2
 """How often a sandbox is asked for when the answer is lost; E2B knows the second request for the same."""
 
@@ -27,17 +26,21 @@ class AccountSettings:
     """Whether commands reach the internet. The gate does not need it."""
     api_url: str = "https://api.e2b.app"
     sandbox_url: str | None = None
+    patience_s: float = 30.0
+    """How long a call may take."""
 
 
 class Account:
     def __init__(self, settings: AccountSettings) -> None:
         self._settings = settings
+        # More than the SDK's limit, so that its own retries and errors come first.
+        self._patience_s = settings.patience_s * 1.5
         client = e2b.E2B(
             api_key=settings.api_key.get_secret_value(),
             api_url=settings.api_url,
             sandbox_url=settings.sandbox_url,
             debug=False,
-            request_timeout=_REQUEST_S,
+            request_timeout=settings.patience_s,
         )
         self._sandboxes = client.AsyncSandbox
 
@@ -54,8 +57,9 @@ class Account:
                 await self._end(sandbox_id)
                 continue
             with suppress(SandboxLost):  # it ended meanwhile, or cannot be resumed any more
-                async with translated():
-                    found = Box(await self._sandboxes.connect(sandbox_id, timeout=LIFETIME_S))
+                async with translated(self._patience_s):
+                    attached = await self._sandboxes.connect(sandbox_id, timeout=LIFETIME_S)
+                    found = Box(attached, self._patience_s)
         return found
 
     async def create(self, tag: str) -> Box:
@@ -68,17 +72,16 @@ class Account:
         key = uuid.uuid4().hex
         for attempt in range(1, _UNLUCKY + 1):
             try:
-                async with translated():
-                    return Box(
-                        await self._sandboxes.create(
-                            self._settings.template,
-                            timeout=LIFETIME_S,
-                            metadata=_marks(tag),
-                            allow_internet_access=self._settings.internet,
-                            lifecycle={"on_timeout": "kill"},
-                            idempotency_key=key,
-                        )
+                async with translated(self._patience_s):
+                    made = await self._sandboxes.create(
+                        self._settings.template,
+                        timeout=LIFETIME_S,
+                        metadata=_marks(tag),
+                        allow_internet_access=self._settings.internet,
+                        lifecycle={"on_timeout": "kill"},
+                        idempotency_key=key,
                     )
+                    return Box(made, self._patience_s)
             except SandboxLost:
                 if attempt == _UNLUCKY:
                     raise
@@ -86,7 +89,7 @@ class Account:
 
     async def _tagged(self, tag: str) -> list[str]:
         found: list[e2b.SandboxInfo] = []
-        async with translated():
+        async with translated(self._patience_s):
             pages = self._sandboxes.list(query=e2b.SandboxQuery(metadata=_marks(tag)))
             while pages.has_next:
                 found += await pages.next_items()
@@ -94,7 +97,7 @@ class Account:
 
     async def _end(self, sandbox_id: str) -> None:
         with suppress(SandboxError):  # its lifetime ends it
-            async with translated():
+            async with translated(self._patience_s):
                 await self._sandboxes.kill(sandbox_id)
 
 

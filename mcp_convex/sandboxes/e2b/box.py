@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import e2b
+from pydantic import BaseModel
 
-from mcp_convex.domain.errors import SandboxError, SettingsInvalid
+from mcp_convex.domain.errors import DirectoryUnusable, SandboxError, SettingsInvalid
 from mcp_convex.sandboxes.e2b.failures import lost, translated
 
 LIFETIME_S = 900
@@ -25,6 +26,14 @@ _PROGRAM = f".mcp-convex/program-{sha256(_SOURCE).hexdigest()[:12]}.cjs"
 _NO_SUCH_PROGRAM = 127
 _SECONDS_TO_END = 5.0
 
+_LONGEST_LIFETIME_S = 3600
+"""What E2B allows to every account."""
+_AT_ONCE = 500
+"""Files that one command deletes."""
+_LONGEST_MESSAGE = 128 * 1024 * 1024
+"""Characters."""
+
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
 Message = Mapping[str, Any]
 OnMessage = Callable[["Job", Message], Awaitable[None]]
 
@@ -36,8 +45,10 @@ class Box:
     Every method raises `SandboxLost` where the sandbox is gone, and other `SandboxError`s as `translated` says.
     """
 
-    def __init__(self, sandbox: e2b.AsyncSandbox) -> None:
+    def __init__(self, sandbox: e2b.AsyncSandbox, patience_s: float) -> None:
+        """Attach to *sandbox*; a call may take *patience_s* seconds."""
         self._sandbox = sandbox
+        self.patience_s = patience_s
         self._lives_until = _now() + LIFETIME_S
         self._has_program = False
 
@@ -49,29 +60,33 @@ class Box:
         """Have the sandbox live for *needed_s* seconds at least, and for half of its usual lifetime."""
         if self._lives_until - _now() > max(needed_s, LIFETIME_S / 2):
             return
-        lifetime_s = int(max(needed_s, LIFETIME_S)) + 1
-        async with translated():
+        lifetime_s = min(int(max(needed_s, LIFETIME_S)) + 1, _LONGEST_LIFETIME_S)
+        async with translated(self.patience_s):
             await self._sandbox.set_timeout(lifetime_s)
         self._lives_until = _now() + lifetime_s
 
     async def write(self, files: Mapping[str, bytes]) -> None:
         """Write *files* in one request, in their order; after a failure the first of them may be written."""
         sent = dict(files) if self._has_program else {_PROGRAM: _SOURCE, **files}
-        async with translated():
+        async with translated(self.patience_s):
             await self._sandbox.files.write_files([{"path": path, "data": data} for path, data in sent.items()])
         self._has_program = True
 
     async def remove(self, paths: Iterable[str]) -> None:
         """Delete those of *paths* that are there."""
-        async with translated():
-            await self._sandbox.commands.run(f"rm -f -- {shlex.join(paths)}", timeout=0)
+        left = list(paths)
+        for first in range(0, len(left), _AT_ONCE):
+            async with translated(self.patience_s):
+                await self._sandbox.commands.run(f"rm -f -- {shlex.join(left[first : first + _AT_ONCE])}", timeout=0)
 
-    async def do(self, task: str, request: Message, *, within_s: float) -> Message:
+    async def do(
+        self, task: str, request: Message, answers: type[AnswerT], *, within_s: float | None = None
+    ) -> AnswerT:
         """Have the program carry out *task*, and return its answer."""
-        async with translated(within_s):
+        async with translated(within_s or self.patience_s):
             job = await self.start(task, request, _nothing)
             try:
-                return await job.answer()
+                return await job.answer(answers)
             finally:
                 await job.end()
 
@@ -79,8 +94,8 @@ class Box:
         """Have the program begin with *task*; what it says before its answer goes to *on_message*."""
         if not self._has_program:
             await self.write({})
-        job = Job(on_message)
-        async with translated():
+        job = Job(on_message, self.patience_s)
+        async with translated(self.patience_s):
             handle = await self._sandbox.commands.run(
                 f"exec node {_PROGRAM} {task}",
                 background=True,
@@ -102,15 +117,17 @@ class Box:
 class Job:
     """One task of the program while it runs; `end` it in any case."""
 
-    def __init__(self, on_message: OnMessage) -> None:
+    def __init__(self, on_message: OnMessage, patience_s: float) -> None:
         self._on_message = on_message
+        self._patience_s = patience_s
         self._pieces: list[str] = []
+        self._length = 0
         self._answer: Message | None = None
         self._sending = anyio.Lock()
 
     async def send(self, message: Message) -> None:
         """Send *message* to the program, after those before it."""
-        async with self._sending, translated():
+        async with self._sending, translated(self._patience_s):
             await self._handle.send_stdin(json.dumps(message) + "\n")
 
     def follow(self, handle: e2b.AsyncCommandHandle[None]) -> None:
@@ -118,13 +135,19 @@ class Job:
         self._handle = handle
         # A task of its own: to cancel a wait of the SDK is to cancel the reading of the stream.
         self._over = asyncio.create_task(handle.wait())
+        self._over.add_done_callback(_look_at)
 
     async def ended(self) -> None:
         """Return when the program has ended, or is not to be heard any more."""
         await asyncio.wait({self._over})
 
-    async def answer(self) -> Message:
-        """Return what the program answers, once it has ended."""
+    async def answer(self, answers: type[AnswerT]) -> AnswerT:
+        """
+        Return what the program *answers*, once it has ended.
+
+        Raises:
+            DirectoryUnusable: The workspace is larger than one project.
+        """
         await self.ended()
         async with translated(None):
             try:
@@ -135,35 +158,47 @@ class Job:
                         "The template of the sandbox has no Node.", next_step="Have the operator check E2B's template."
                     ) from exc
                 raise
-        if self._answer is None:
-            raise lost()
-        return self._answer
+            if self._answer is not None and "error" not in self._answer:
+                return answers.model_validate(self._answer)
+        if self._answer is not None and self._answer["error"] == "too many files":
+            raise DirectoryUnusable(
+                "The workspace in the sandbox holds too many files.", next_step="Delete what is no source there."
+            )
+        raise lost()
 
     async def end(self) -> None:
         """Let go of the program, and end it if it has not ended by itself."""
-        with anyio.CancelScope(shield=True), suppress(SandboxError):
-            async with translated(_SECONDS_TO_END):
-                if not self._over.done():
-                    await self._handle.kill()
-                    await self._handle.disconnect()
-                await asyncio.wait({self._over})
-        if self._over.done() and not self._over.cancelled():
-            self._over.exception()  # looked at, so that asyncio does not complain: whoever wanted it has had it
+        if self._over.done():
+            return
+        with anyio.CancelScope(shield=True):
+            for letting_go in (self._handle.kill, self._handle.disconnect):
+                with suppress(SandboxError):
+                    async with translated(_SECONDS_TO_END):
+                        await letting_go()
 
     async def hear(self, text: str) -> None:
         """Take a piece of the program's output."""
         head, newline, rest = text.partition("\n")
         self._pieces.append(head)
+        self._length += len(head)
+        if self._length > _LONGEST_MESSAGE:
+            raise lost()
         while newline:
             await self._take(json.loads("".join(self._pieces)))
             head, newline, rest = rest.partition("\n")
-            self._pieces = [head]
+            self._pieces, self._length = [head], len(head)
 
     async def _take(self, message: Message) -> None:
         if "answer" in message:
             self._answer = message["answer"]
         else:
             await self._on_message(self, message)
+
+
+def _look_at(over: asyncio.Task[Any]) -> None:
+    """Look at how a wait ended, so that asyncio does not complain: who wanted to know may have left."""
+    if not over.cancelled():
+        over.exception()
 
 
 async def _nothing(_job: Job, _message: Message) -> None:

@@ -10,12 +10,9 @@ import e2b
 
 from mcp_convex.domain.errors import ConvexMcpError, DiskFull, SandboxBusy, SandboxLost, SettingsInvalid
 
-CALL_S = 45.0
-"""Seconds that one call may take, above the SDK's own limit: that is not kept in every case."""
-
 _Meaning = tuple[type[ConvexMcpError], str, str]
 _CHECK = "Have the operator run `mcp-convex e2b check`."
-_NO_TEMPLATE: _Meaning = (SettingsInvalid, "The account at E2B has no such template, or may not use it.", _CHECK)
+_NO_TEMPLATE: _Meaning = (SettingsInvalid, "E2B does not accept the template, or the account may not use it.", _CHECK)
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], _Meaning], ...] = (
     (
         (e2b.AuthenticationException,),
@@ -37,9 +34,11 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], _Meaning], ...] = (
 
 
 @asynccontextmanager
-async def translated(within_s: float | None = CALL_S) -> AsyncGenerator[None]:
+async def translated(within_s: float | None) -> AsyncGenerator[None]:
     """
     Bound the block to *within_s* seconds, and translate what it raises.
+
+    The SDK's own limits are not enough: it does not keep them in every case.
 
     Beside its own tree of exceptions the SDK lets through those of httpx and of json, bare ones, and the
     cancellation of a stream that was ended under it: so everything is caught here, and most of it means that
@@ -70,7 +69,7 @@ def lost() -> SandboxLost:
 
 def _meaning(exc: Exception) -> ConvexMcpError:
     found = next((meaning for kinds, meaning in _MEANINGS if isinstance(exc, kinds)), None)
-    if found is None and isinstance(exc, e2b.SandboxException) and exc.status_code in {403, 404}:
+    if found is None and isinstance(exc, e2b.SandboxException) and exc.status_code in {400, 403, 404}:
         found = _NO_TEMPLATE
     if found is None:
         return lost()

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
 
 from mcp_convex.domain.models import FilePath, PrincipalId, WorkspaceId
-from mcp_convex.domain.paths import LONGEST_PATH
 from mcp_convex.domain.ports import FileJournal, JournalState
+from mcp_convex.sandboxes.e2b.answers import Differences, Looked
 from mcp_convex.sandboxes.e2b.box import Box, Message
 from mcp_convex.sandboxes.sources import LARGEST_SOURCE, MOST_SOURCES, OUTPUTS, kept_folders
 
 _VERSION = ".mcp-convex/version"
 """The file in the box that says which version of the host's copy it mirrors; it is written last."""
 _PROJECT = (FilePath("convex.json"), FilePath("package.json"))
-_LOOK_S = 30.0
 
 Changes = Mapping[FilePath, bytes | None]
+LookedT = TypeVar("LookedT", bound=Looked)
+
+
+class InStep(NamedTuple):
+    """How a box and the host's copy came into step."""
+
+    read_back: int
+    """How many files something else had written in the box."""
+    replayed: bool
+    """Whether the box got every file again."""
 
 
 class Mirror:
@@ -72,50 +79,46 @@ class Mirror:
     async def fill(self, box: Box) -> None:
         """Have a *box* that was just made hold what the host's copy holds."""
         async with self._one_at_a_time:
-            await self._replay(box)
+            await self._replay(box, is_new=True)
 
-    async def look(
-        self, box: Box, task: str = "look", *, also: Iterable[FilePath] = (), **request: Any
-    ) -> tuple[Message, int]:
-        """
-        Bring *box* and the host's copy into step by a *task* of the program that looks at the files.
+    async def look(self, box: Box, *, also: Iterable[FilePath] = ()) -> None:
+        """Bring *box* and the host's copy into step, hidden files only where they are known or among *also*."""
+        await self.look_by("look", box, Looked, also=also)
 
-        Args:
-            also: Hidden files to look at.
-
-        Returns:
-            The program's answer, and how many files were read back.
-        """
+    async def look_by(
+        self, task: str, box: Box, answers: type[LookedT], *, also: Iterable[FilePath] = (), **request: Any
+    ) -> tuple[LookedT, InStep]:
+        """Do the same as `look` by another *task* of the program, and return what that *answers* beside."""
         async with self._one_at_a_time:
             state = await self.state()
             known = {path: entry.sha256 for path, entry in state.files.items()}
             hidden = {path for path in (*known, *also) if _is_hidden(path)}
             request |= {"rules": await self.rules(), "known": known, "also": sorted(hidden)}
-            answer = await box.do(task, request, within_s=_LOOK_S)
-            return answer, await self._take(box, state, answer)
+            answer = await box.do(task, request, answers)
+            found = {path: data for path, data in answer.changes().items() if path in hidden or not _is_hidden(path)}
+            return answer, await self._take(box, state, answer.version, found)
 
-    async def keep(self, answer: Message) -> None:
+    async def keep(self, made: Differences) -> None:
         """Keep what a command has made, and its box holds already."""
         state = await self.state()
-        await self._journal.record_found(*self._owner, _found(answer), version=state.version)
+        await self._journal.record_found(*self._owner, made.changes(), version=state.version)
 
-    async def _take(self, box: Box, state: JournalState, answer: Message) -> int:
-        found = _found(answer)
-        in_step = answer["version"] == str(state.version)
+    async def _take(self, box: Box, state: JournalState, mirrored: str | None, found: Changes) -> InStep:
+        in_step = mirrored == str(state.version)
         if not in_step:
-            found = {
-                path: data for path, data in found.items() if path not in state.files and path not in state.deleted
-            }
+            ours = {*state.files, *state.deleted}
+            found = {path: data for path, data in found.items() if path not in ours}
         if found and not await self._journal.record_found(*self._owner, found, version=state.version):
-            return 0
-        if not in_step:
+            return InStep(0, replayed=False)  # something was written meanwhile; the next look comes to it
+        if in_step:
+            self._mirrored = (box.id, state.version)
+        else:
             await self._replay(box)
-        self._mirrored = (box.id, state.version)
-        return len(found)
+        return InStep(len(found), replayed=not in_step)
 
-    async def _replay(self, box: Box) -> None:
+    async def _replay(self, box: Box, *, is_new: bool = False) -> None:
         state = await self.state()
-        deleted: Changes = dict.fromkeys(state.deleted)
+        deleted: Changes = {} if is_new else dict.fromkeys(state.deleted)
         await _apply(box, {**deleted, **await self.contents(state.files)}, state.version)
         self._mirrored = (box.id, state.version)
 
@@ -129,22 +132,6 @@ async def _apply(box: Box, changes: Changes, version: int) -> None:
 
 def _place(path: FilePath) -> str:
     return f"app/{path}"
-
-
-def _found(answer: Message) -> dict[FilePath, bytes | None]:
-    """Return what the box holds; it is hostile, so that only plain paths of the workspace count."""
-    changed = {FilePath(path): base64.b64decode(data) for path, data in answer["changed"].items() if _is_plain(path)}
-    return changed | {FilePath(path): None for path in answer["missing"] if _is_plain(path)}
-
-
-def _is_plain(path: str) -> bool:
-    return (
-        str(PurePosixPath(path)) == path
-        and path.isprintable()
-        and not path.startswith("/")
-        and not {"..", "node_modules"} & set(path.split("/"))
-        and len(path.encode()) <= LONGEST_PATH
-    )
 
 
 def _is_hidden(path: str) -> bool:

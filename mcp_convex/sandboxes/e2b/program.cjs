@@ -184,7 +184,7 @@ async function run(request, onLine) {
     else if (line.data) connections.get(line.data[0])?.write(Buffer.from(line.data[1], "base64"));
     else if (line.end) connections.get(line.end)?.end();
   });
-  child.on("error", (error) => finish({ error: error.code ?? "unknown" }));
+  child.on("error", () => finish({ code: 127 }));
   child.on("exit", end);
   child.on("close", (code) => finish({ code: code ?? 137, ...bringBack(request.keep) }));
 }
@@ -242,6 +242,10 @@ function finish(answer) {
   process.stdout.write(JSON.stringify({ answer }) + "\n", () => process.exit(0));
 }
 
+function fail(error) {
+  finish({ error: error.message });
+}
+
 function readLines(onLine) {
   let rest = "";
   process.stdin.setEncoding("utf8").on("data", (text) => {
@@ -256,6 +260,7 @@ let next = (request) => {
   const simple = { look, prepare }[process.argv[2]];
   if (simple) finish(simple(request));
   else if (process.argv[2] === "install") install(request);
-  else run(request, (onLine) => (next = onLine)).catch((error) => finish({ error: error.code ?? "unknown" }));
+  else run(request, (onLine) => (next = onLine)).catch(fail);
 };
+process.on("uncaughtException", fail);
 readLines((line) => next(line));

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 import anyio
 
 from mcp_convex.domain import paths
-from mcp_convex.domain.errors import InstallFailed, NotFound, PathRefused, SandboxLost
+from mcp_convex.domain.errors import InstallFailed, NotFound, PathRefused, SandboxBusy, SandboxLost
 from mcp_convex.domain.models import FileEntry, FilePath, IsolationMode, PrincipalId, WorkspaceId
 from mcp_convex.domain.ports import Command, Ended, FileJournal, OnOutput, OnStage, Sandbox
 from mcp_convex.sandboxes import convex_json
 from mcp_convex.sandboxes.e2b.account import Account
+from mcp_convex.sandboxes.e2b.answers import CommandEnded, Installed, Packages, Prepared
 from mcp_convex.sandboxes.e2b.box import Box, Job, Message
 from mcp_convex.sandboxes.e2b.forwarding import Forwarder
 from mcp_convex.sandboxes.e2b.mirror import Mirror
@@ -26,10 +27,13 @@ from mcp_convex.sandboxes.project import Content, Template
 from mcp_convex.sandboxes.sources import named_functions_folder
 
 _STAGE = PurePosixPath("/home/user/.mcp-convex/stage")
-_GATE_PORT = 3210
+_GATE_PORT = 28793
+"""In the box, where a port that others are likely to use would be in their way."""
+_SECONDS_TO_LET_GO = 0.25
 _GRACE_S = 10.0
 """How long a box has for ending a command, beyond the command's own deadline."""
 _STARTED_ANEW = "The sandbox had vanished: another was started, and got every file from this server's copy."
+_FOUND_AGAIN = "The sandbox could not be reached for a while; the work went on in it."
 _READ_BACK = "{count} files that something else had written in the sandbox were taken over."
 
 
@@ -48,8 +52,8 @@ class E2BSandbox(Sandbox):
         self._template = Template(template)
         self._box: Box | None = None
         self._sought = False
-        self._had_box = False
-        self._packages: Message = {}
+        self._is_lost = False
+        self._packages = Packages()
         self._types_in: FilePath | None = None
         self._notes: list[str] = []
         self._attaching = anyio.Lock()
@@ -62,7 +66,7 @@ class E2BSandbox(Sandbox):
                 await self._make_ready(box, progress)
             except SandboxLost:
                 self._lose(box)
-                await self._make_ready(await self._started(), progress)
+                raise
 
     async def init(self) -> tuple[FilePath, ...]:
         await self._look()
@@ -76,7 +80,7 @@ class E2BSandbox(Sandbox):
         for path in changes:
             if any(other.startswith(f"{path}/") for other in files):
                 raise PathRefused(f"`{path}` is a folder.", next_step="Choose another name for the file.")
-        box = await self._found()
+        box = await self._at_hand()
         try:
             await self._mirror.write(box, changes)
         except SandboxLost:  # what is kept reaches the next box
@@ -94,12 +98,12 @@ class E2BSandbox(Sandbox):
         return tuple(files[path] for path in sorted(files) if _is_visible(path))
 
     def convex_cli(self) -> tuple[str, ...]:
-        if (script := self._packages.get("cli")) is None:
+        if (script := self._packages.cli) is None:
             raise InstallFailed("The package `convex` is not installed.", next_step="Call again; it will be installed.")
         return ("node", f"node_modules/{script}")
 
     def checks_types(self) -> bool:
-        return self._types_in is not None and bool(self._packages.get("compiler"))
+        return self._types_in is not None and self._packages.compiler
 
     def seen_at(self) -> PurePosixPath:
         return _STAGE
@@ -115,12 +119,12 @@ class E2BSandbox(Sandbox):
             output = KeptOutput(on_output)
             try:
                 await box.extend(command.deadline_s + _GRACE_S)
-                answer, timed_out = await self._run(box, command, output, until)
-                await self._mirror.keep(answer)
+                ended, stopped, timed_out = await self._run(box, command, output, until)
+                await self._mirror.keep(ended)
             except SandboxLost:
                 self._lose(box)
                 raise
-        return Ended(answer["code"] if not answer.get("stopped") else None, output.tail(), timed_out)
+        return Ended(None if stopped else ended.code, output.tail(), timed_out)
 
     def describe(self) -> IsolationMode:
         return "vm"
@@ -131,6 +135,9 @@ class E2BSandbox(Sandbox):
 
     async def close(self) -> None:
         """Let go of the box. It lives out its time: others may be at work in it, and the next server adopts it."""
+        if self._box is not None:
+            # The SDK 2.63 aborts the process in one of 20 cases where a stream was let go of right before its end.
+            await anyio.sleep(_SECONDS_TO_LET_GO)
         self._box = None
 
     # --- the box -----------------------------------------------------------------------------------------------------
@@ -141,37 +148,46 @@ class E2BSandbox(Sandbox):
             if self._box is None and not self._sought:
                 self._box = await self._account.find(await self._mirror.tag())
                 self._sought = True
-                self._had_box = self._had_box or self._box is not None
+                if self._box is not None and self._is_lost:
+                    self._notes.append(_FOUND_AGAIN)
+                self._is_lost = self._is_lost and self._box is None
             if self._box is not None:
                 await self._box.extend()
             return self._box
 
     async def _started(self) -> Box:
         """Return the workspace's box, made if there is none."""
-        try:
-            found = await self._found()
-        except SandboxLost:
-            self._lose(self._box)
-            found = await self._found()
-        if found is not None:
+        self._sought = self._box is not None  # another server may have made one since
+        if (found := await self._found()) is not None:
             return found
         async with self._attaching:
-            box = await self._account.create(await self._mirror.tag())
-            self._box = box
-        await self._mirror.fill(box)
-        if self._had_box:
+            self._box = box = await self._account.create(await self._mirror.tag())
+        try:
+            await self._mirror.fill(box)
+        except SandboxLost:
+            self._lose(box)
+            raise
+        if self._is_lost:
             self._notes.append(_STARTED_ANEW)
-        self._had_box = True
+        self._is_lost = False
         return box
+
+    async def _at_hand(self) -> Box | None:
+        """Return the workspace's box if it can be had now; the host's copy serves without it."""
+        try:
+            return await self._found()
+        except (SandboxLost, SandboxBusy):
+            self._lose(self._box)
+            return None
 
     def _lose(self, box: Box | None) -> None:
         """Forget *box*; whether there is still one is asked anew."""
         if self._box is box:
-            self._box, self._sought = None, False
+            self._box, self._sought, self._is_lost = None, False, True
 
     async def _look(self, *also: FilePath) -> None:
         """Read back what something else wrote in the box, if there is one; the host's copy serves without it."""
-        box = await self._found()
+        box = await self._at_hand()
         try:
             if box is not None:
                 await self._mirror.look(box, also=also)
@@ -184,11 +200,11 @@ class E2BSandbox(Sandbox):
         self._packages = await self._prepare(box)
         if await self._make_project():
             self._packages = await self._prepare(box)
-        if self._packages["due"]:
+        if self._packages.due:
             await progress("installing")
             await self._install(box)
             self._packages = await self._prepare(box)
-        if (version := self._packages["convex"]) is None:
+        if (version := self._packages.convex) is None:
             raise InstallFailed(
                 "The package `convex` is not installed.", next_step="Write it into package.json, then call again."
             )
@@ -204,21 +220,20 @@ class E2BSandbox(Sandbox):
             await self.write(missing)
         return bool(missing)
 
-    async def _prepare(self, box: Box) -> Message:
-        answer, count = await self._mirror.look(box, "prepare", compilers=COMPILERS)
-        if count:
-            self._notes.append(_READ_BACK.format(count=count))
-        packages: Message = answer["packages"]
-        return packages
+    async def _prepare(self, box: Box) -> Packages:
+        answer, in_step = await self._mirror.look_by("prepare", box, Prepared, compilers=COMPILERS)
+        if in_step.read_back:
+            self._notes.append(_READ_BACK.format(count=in_step.read_back))
+        return await self._prepare(box) if in_step.replayed else answer.packages
 
     async def _install(self, box: Box) -> None:
         lock = "package-lock.json" in (await self._mirror.state()).files
         request = {"arguments": ["ci" if lock else "install", *QUIETLY]}
-        answer = await box.do("install", request, within_s=DEADLINE_S)
-        if answer["code"] != 0 and lock:
-            answer = await box.do("install", {"arguments": ["install", *QUIETLY]}, within_s=DEADLINE_S)
-        if answer["code"] != 0:
-            raise failed(answer["output"], timed_out=False)
+        answer = await box.do("install", request, Installed, within_s=DEADLINE_S)
+        if answer.code != 0 and lock:
+            answer = await box.do("install", {"arguments": ["install", *QUIETLY]}, Installed, within_s=DEADLINE_S)
+        if answer.code != 0:
+            raise failed(answer.output, timed_out=False)
 
     async def _content(self) -> Content:
         """Return a reader of the few files that decide what a project lacks."""
@@ -235,8 +250,8 @@ class E2BSandbox(Sandbox):
 
     async def _run(
         self, box: Box, command: Command, output: KeptOutput, until: Callable[[], Awaitable[None]] | None
-    ) -> tuple[Message, bool]:
-        """Return what the program says of the command's end, and whether its time was up."""
+    ) -> tuple[CommandEnded, bool, bool]:
+        """Return how the command ended, whether it was stopped, and whether because its time was up."""
         forwarder = Forwarder(command.gate) if command.gate else None
 
         async def hear(job: Job, message: Message) -> None:
@@ -250,8 +265,8 @@ class E2BSandbox(Sandbox):
             stopped, timed_out = await _race(job, command.deadline_s, until)
             if stopped:
                 await job.send({"stop": True})
-            with anyio.fail_after(_GRACE_S):
-                answer = await job.answer()
+            with anyio.fail_after(min(_GRACE_S, box.patience_s)):
+                ended = await job.answer(CommandEnded)
         except TimeoutError:
             raise SandboxLost(
                 "The sandbox did not end a command when it was told to.", next_step="Make the same call again."
@@ -260,11 +275,7 @@ class E2BSandbox(Sandbox):
             await job.end()
             if forwarder is not None:
                 await forwarder.aclose()
-        if "error" in answer:
-            raise InstallFailed(
-                f"The command could not be started in the sandbox: {answer['error']}.", next_step="Call again."
-            )
-        return {**answer, "stopped": stopped}, timed_out
+        return ended, stopped, timed_out
 
     async def _request(self, command: Command) -> dict[str, Any]:
         settings = FilePath("convex.json")

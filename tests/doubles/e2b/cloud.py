@@ -230,10 +230,10 @@ def _cutting(send: Any, pieces: int) -> Any:
 
     async def cut(message: Any) -> None:
         nonlocal left
-        if message["type"] == "http.response.body":
-            left -= 1
-            if left < 0:
-                raise ConnectionResetError("the test asked for it")
-        await send(message)
+        left -= message["type"] == "http.response.body"
+        if left >= 0:
+            await send(message)
+        if left <= 0 and message["type"] == "http.response.body":
+            raise ConnectionResetError("the test asked for it")
 
     return cut

@@ -1,0 +1,71 @@
+"""What our program in a box answers. The box is hostile: nothing of this is believed beyond its shape."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Field
+
+from mcp_convex.domain.models import FilePath
+from mcp_convex.domain.paths import LONGEST_PATH
+
+
+def _plain(path: str) -> FilePath:
+    is_plain = (
+        str(PurePosixPath(path)) == path
+        and path.isprintable()
+        and not path.startswith("/")
+        and not {"..", "node_modules"} & set(path.split("/"))
+        and len(path.encode()) <= LONGEST_PATH
+    )
+    if not is_plain:
+        raise ValueError("is no path of the workspace")
+    return FilePath(path)
+
+
+_Path = Annotated[str, AfterValidator(_plain)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Differences(_Answer):
+    """What files of the box differ from what was known of them."""
+
+    changed: dict[_Path, Base64Bytes] = Field(default_factory=dict)
+    missing: tuple[_Path, ...] = ()
+
+    def changes(self) -> dict[FilePath, bytes | None]:
+        """Return what the box holds; None for what it holds no more."""
+        found: dict[FilePath, bytes | None] = {FilePath(path): data for path, data in self.changed.items()}
+        return found | dict.fromkeys(map(FilePath, self.missing))
+
+
+class Looked(Differences):
+    version: str | None = None
+    """Which version of the host's copy the box says that it mirrors."""
+
+
+class Packages(_Answer):
+    due: bool = True
+    """Whether they have to be installed."""
+    convex: str | None = None
+    """Its version."""
+    cli: str | None = None
+    """Where its CLI is in `node_modules`."""
+    compiler: bool = False
+
+
+class Prepared(Looked):
+    packages: Packages
+
+
+class Installed(_Answer):
+    code: int | None
+    output: str
+
+
+class CommandEnded(Differences):
+    code: int

@@ -1,0 +1,174 @@
+"""A sandbox that vanishes, pauses, forgets or was left over costs a pause, and never the work."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mcp_convex.domain.errors import SandboxLost
+from mcp_convex.domain.models import FilePath
+from mcp_convex.domain.ports import Command, Ended, Sandbox
+from tests.doubles.e2b.box import Box
+from tests.doubles.e2b.cloud import E2BCloud, Fault
+from tests.doubles.e2b.opening import open_sandbox
+from tests.sandboxes.conftest import ignore, no_progress
+
+pytestmark = pytest.mark.anyio
+
+SCHEMA = FilePath("convex/schema.ts")
+MADE = FilePath("convex/made.ts")
+CREATE, WRITE = "POST /v2/sandboxes", "POST /files"
+
+
+@pytest.fixture
+async def sandbox(request, cloud, store) -> AsyncIterator[Sandbox]:
+    """A sandbox that is ready, with a schema; nothing of it has been counted."""
+    sandbox = open_sandbox(cloud, store, request.node.name)
+    await sandbox.write({SCHEMA: b"one"})
+    await sandbox.ensure(no_progress)
+    cloud.requests.clear()
+    yield sandbox
+    await sandbox.close()
+    cloud.faults.clear()
+    for box in cloud.alive:
+        await box.end()
+
+
+def only(cloud: E2BCloud) -> Box:
+    [box] = cloud.alive
+    return box
+
+
+def inside(cloud: E2BCloud, path: str) -> Path:
+    return only(cloud).home / "app" / path
+
+
+async def run(sandbox: Sandbox, *argv: str, deadline_s: float = 30) -> Ended:
+    return await sandbox.exec(Command(argv=argv, deadline_s=deadline_s), on_output=ignore)
+
+
+async def test_a_vanished_sandbox_with_200_files_costs_one_create_and_one_bulk_write(sandbox, cloud) -> None:
+    await sandbox.write({FilePath(f"convex/f{number}.ts"): b"x" * 1000 for number in range(200)})
+    await only(cloud).end()
+    with pytest.raises(SandboxLost):
+        await sandbox.ensure(no_progress)
+    cloud.requests.clear()
+    await sandbox.ensure(no_progress)
+    assert (1, 1) == (cloud.count(CREATE), cloud.count(WRITE))
+    assert 202 == len([*inside(cloud, "convex").iterdir()])
+    assert "another was started" in " ".join(sandbox.take_notes())
+    assert () == sandbox.take_notes()
+
+
+async def test_files_are_read_and_written_while_there_is_no_sandbox_and_reach_the_next_one(sandbox, cloud) -> None:
+    await only(cloud).end()
+    await sandbox.write({SCHEMA: b"two", MADE: b"made"})
+    assert b"two" == await sandbox.read(SCHEMA)
+    assert MADE in [entry.path for entry in await sandbox.list()]
+    assert 0 == cloud.count(CREATE)
+    await sandbox.ensure(no_progress)
+    assert "two" == inside(cloud, SCHEMA).read_text()
+    assert 1 == cloud.count(CREATE)
+
+
+async def test_a_sandbox_that_dies_under_a_command_is_lost_and_the_next_one_works(sandbox, cloud) -> None:
+    cloud.faults.append(Fault("SendInput", kills=True, skip=1))
+    with pytest.raises(SandboxLost):
+        await run(sandbox, "sleep", "30", deadline_s=0.5)
+    await sandbox.ensure(no_progress)
+    assert "one" == (await run(sandbox, "cat", SCHEMA)).output
+
+
+async def test_a_command_whose_stream_is_cut_is_ended_before_the_next_begins(sandbox, cloud) -> None:
+    cloud.faults.append(Fault("/process.Process/Start", cut_after=2))
+    with pytest.raises(SandboxLost):
+        await run(sandbox, "/bin/sh", "-c", "echo first; exec sleep 4712.5")
+    await sandbox.ensure(no_progress)
+    assert "4712" not in (await run(sandbox, "/bin/sh", "-c", "ps -e -o args")).output
+    assert 0 == cloud.count(CREATE)
+    assert ["The sandbox could not be reached for a while; the work went on in it."] == list(sandbox.take_notes())
+
+
+async def test_a_paused_sandbox_is_resumed_with_what_something_else_wrote_in_it(sandbox, cloud) -> None:
+    inside(cloud, "convex/theirs.ts").write_text("theirs")
+    only(cloud).state = "paused"
+    assert "one" == (await sandbox.read(SCHEMA)).decode()
+    await sandbox.ensure(no_progress)
+    assert b"theirs" == await sandbox.read(FilePath("convex/theirs.ts"))
+    assert 0 == cloud.count(CREATE)
+
+
+async def test_a_sandbox_that_lost_writes_while_it_was_paused_gets_them_again(sandbox, cloud) -> None:
+    version = only(cloud).home / ".mcp-convex/version"
+    before = version.read_bytes()
+    await sandbox.write({SCHEMA: b"two", MADE: b"made"})
+    inside(cloud, SCHEMA).write_text("one")
+    inside(cloud, MADE).unlink()
+    version.write_bytes(before)
+    assert b"two" == await sandbox.read(SCHEMA)
+    assert ("two", "made") == (inside(cloud, SCHEMA).read_text(), inside(cloud, MADE).read_text())
+
+
+async def test_a_write_that_is_cut_off_half_way_is_repeated_and_never_read_back(sandbox, cloud) -> None:
+    cloud.faults.append(Fault(WRITE, status=500))
+    await sandbox.write({SCHEMA: b"two", MADE: None})
+    assert "one" == inside(cloud, SCHEMA).read_text()
+    assert b"two" == await sandbox.read(SCHEMA)
+    assert "two" == inside(cloud, SCHEMA).read_text()
+
+
+async def test_a_deletion_that_the_sandbox_missed_is_made_up_for(sandbox, cloud) -> None:
+    await sandbox.write({MADE: b"made"})
+    cloud.faults.append(Fault("/process.Process/Start", status=500))
+    await sandbox.write({MADE: None})
+    assert inside(cloud, MADE).exists()
+    assert MADE not in [entry.path for entry in await sandbox.list()]
+    assert not inside(cloud, MADE).exists()
+
+
+async def test_a_new_server_adopts_the_newest_sandbox_and_ends_what_else_was_left_over(
+    sandbox, cloud, store, request
+) -> None:
+    inside(cloud, "convex/theirs.ts").write_text("theirs")
+    adopted = only(cloud)
+    earlier = adopted.started_at - timedelta(minutes=1)
+    stray = await cloud.create(adopted.metadata, internet=False, lifetime_s=300, started_at=earlier)
+    foreign = await cloud.create({"app": "another"}, internet=False, lifetime_s=300)
+    other = open_sandbox(cloud, store, request.node.name)
+    assert b"theirs" == await other.read(FilePath("convex/theirs.ts"))
+    assert ("running", "gone", "running") == (adopted.state, stray.state, foreign.state)
+    await other.ensure(no_progress)
+    assert 0 == cloud.count(CREATE)
+    await foreign.end()
+
+
+async def test_two_servers_on_one_workspace_see_one_anothers_writes(sandbox, cloud, store, request) -> None:
+    other = open_sandbox(cloud, store, request.node.name)
+    await other.write({MADE: b"by the other"})
+    await sandbox.write({SCHEMA: b"two"})
+    assert (b"by the other", b"two") == (await sandbox.read(MADE), await other.read(SCHEMA))
+    assert ("by the other", "two") == (inside(cloud, MADE).read_text(), inside(cloud, SCHEMA).read_text())
+
+
+async def test_workspaces_have_each_their_own_sandbox(sandbox, cloud, store) -> None:
+    other = open_sandbox(cloud, store, "another")
+    assert () == await other.list()
+    await other.ensure(no_progress)
+    assert 2 == len({box.metadata["workspace"] for box in cloud.alive})
+
+
+async def test_a_sandbox_is_kept_alive_while_it_is_used(sandbox, cloud) -> None:
+    before = only(cloud).end_at
+    await sandbox.exec(Command(argv=["true"], deadline_s=1200), on_output=ignore)
+    assert 300 < (only(cloud).end_at - before).total_seconds()
+
+
+async def test_a_create_whose_answer_is_lost_makes_no_second_sandbox(cloud, store) -> None:
+    cloud.faults.append(Fault(CREATE, cut_after=0))
+    sandbox = open_sandbox(cloud, store, "lost")
+    await sandbox.ensure(no_progress)
+    assert 1 == len(cloud.alive)
+    await only(cloud).end()
