@@ -92,6 +92,16 @@ class PushResult(Model):
     raw_tail: str | None = Field(default=None, description="The end of the CLI's output, where no parser knew it.")
 
 
+def same_failure(one: PushResult, other: PushResult) -> bool:
+    """Say whether two pushes failed for the same reason, at the same places, in the same words."""
+    return one.failure is not None and _signature(one) == _signature(other)
+
+
+def _signature(result: PushResult) -> tuple[FailureClass | None, frozenset[tuple[str, str | None, str]]]:
+    errors = (found for found in result.diagnostics if found.severity == "error")
+    return result.failure, frozenset((error.code, error.file, error.message) for error in errors)
+
+
 class CheckResult(Model):
     """What the type check of the current sources found, without any deployment."""
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import anyio
 
-from mcp_convex.domain.diagnostics import next_step, parse_output
+from mcp_convex.domain.diagnostics import GIVE_UP, STUBBORN, next_step, parse_output
 from mcp_convex.domain.errors import (
     AccessError,
     ActionNotAllowed,
@@ -42,6 +42,7 @@ from mcp_convex.domain.pushes import (
     Purpose,
     PushRecord,
     PushResult,
+    same_failure,
 )
 from mcp_convex.domain.secrets import redact
 from mcp_convex.services.cli_runs import CliRun, CliRuns
@@ -150,7 +151,7 @@ class PushService:
             result = _with_notes(await self._remembered(result, run), await self._point_app_at(reach.target))
         elif result.outcome == "rejected" and restore and not preview:
             result = await self._taken_back(result)
-        return await self._kept(result)
+        return await self._kept(await self._not_again_and_again(result))
 
     async def awaiting_consent(self) -> frozenset[str]:
         """Return what the workspace's latest push needs a person's consent for; nothing if it does not."""
@@ -237,6 +238,16 @@ class PushService:
         except SandboxError as exc:  # the push is over: what came of it must reach the agent, recorded or not
             return _with_notes(result, (f"The push is not recorded: {exc.message}",))
         return result
+
+    async def _not_again_and_again(self, result: PushResult) -> PushResult:
+        """Say to stop where the same failure has come too often in a row."""
+        alike = 1
+        if result.failure is not None:
+            async for record in self._ports.pushes.latest(self._principal, self._workspace):
+                if alike == STUBBORN or not same_failure(result, record.result):
+                    break
+                alike += 1
+        return result if alike < STUBBORN else result.model_copy(update={"next_step": GIVE_UP})
 
     async def _remembered(self, result: PushResult, run: CliRun) -> PushResult:
         """Keep what was pushed as a snapshot."""

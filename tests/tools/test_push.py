@@ -133,3 +133,12 @@ async def test_a_push_can_be_read_again_by_its_id(world):
 
     assert pushed["id"] in read.contents[0].text
     assert '"outcome": "pushed"' in read.contents[0].text
+
+
+async def test_the_fifth_failure_for_one_reason_says_to_stop_and_another_reason_counts_anew(world):
+    steps = []
+    for broken in ("const x = {;\n", "const x = (;\n", *["const x = {;\n"] * 5):
+        await world.hold({"convex/stuck.ts": broken})
+        steps.append((await world.call("push")).structured_content["next_step"])
+
+    assert [False] * 6 + [True] == [step.startswith("Stop here") for step in steps]

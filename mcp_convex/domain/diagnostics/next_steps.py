@@ -7,6 +7,13 @@ from collections.abc import Sequence
 
 from mcp_convex.domain.pushes import Diagnostic, FailureClass, Outcome
 
+STUBBORN = 5
+"""Failures for one and the same reason after which trying again is no use."""
+
+GIVE_UP = (
+    f"Stop here: {STUBBORN} pushes in a row failed for this very reason. Tell the person what the diagnostics say and "
+    "what you tried, and ask how to go on."
+)
 _AFTER: dict[Outcome, str] = {
     "pushed": "Try it with `run_function`; `read_logs` shows what it logged.",
     "previewed": "Call `push` to make this live, or change it first with `write_files`.",
