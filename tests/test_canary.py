@@ -20,8 +20,9 @@ from pydantic import SecretStr
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from mcp_convex import logs
+from mcp_convex.boundary import Effect
 from mcp_convex.broker import Tuning
-from mcp_convex.domain.connections import Connection, ConnectionId, OAuthFlow, Scope, Team, TeamId
+from mcp_convex.domain.connections import Connection, ConnectionId, Grant, OAuthFlow, Team, TeamId
 from mcp_convex.domain.models import LOCAL_PRINCIPAL
 from mcp_convex.domain.secrets import AccessTokenValue, AdminKeyValue, VerifierValue
 from mcp_convex.server import build_server, open_services
@@ -31,7 +32,7 @@ from mcp_convex.tools import TOOLSETS
 from tests.doubles.deployment import FakeDeployment, Fault, Lingers, fake_deployment, served
 from tests.doubles.office import Browser
 from tests.store.records import NOW, SOON
-from tests.world import World, make_settings
+from tests.world import APP, World, make_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -39,10 +40,11 @@ SECRETS = {
     "admin key": "dev:otter-123|eyJ2MiI6ImFkbWluLUM0bjRyeS1aMSJ9",
     "OAuth token": "team:acme|eyJ2MiI6Im9hdXRoLUM0bjRyeS1aMiJ9",
     "team token": "eyJ2MiI6InRlYW0tQzRuNHJ5LVozIn0C4n4ryZ3",
+    "CLI login": "eyJ2MiI6ImxvZ2luLUM0bjRyeS1aOCJ9C4n4ryZ8",
     "verifier": "C4n4ry-verifier-9f8e7d6c5b4a-Z4",
     "client secret": "C4n4ry-client-secret-0a1b2c3d-Z5",
     "env var": 'C4n4ry "env"\\value/with?odd=characters&Z6',
-    "typed value": "C4n4ry-typed+value/0123456789==Z7",
+    "typed value": "C4n4ry-typed+value/0123\n456789==Z7\nC4n4ry",
 }
 CALLS: dict[str, dict[str, Any]] = {
     "connect": {},
@@ -61,6 +63,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "read_file": {"path": "convex/notes.ts"},
     "write_files": {"changes": [{"path": "convex/notes.ts", "old": "take(3)", "new": "take(4)"}]},
     "check_files": {},
+    "restore_files": {},
     "push": {},
     "list_functions": {},
     "run_function": {"name": "notes:top"},
@@ -68,7 +71,9 @@ CALLS: dict[str, dict[str, Any]] = {
     "list_tables": {},
     "read_table": {"table": "notes"},
     "read_logs": {},
+    "search_docs": {"query": "auth"},
 }
+CHANGING = {spec.name for specs in TOOLSETS.values() for spec in specs if spec.effect is not Effect.READS}
 STEPS = (
     "deployment_info",
     "get_canonical_urls",
@@ -148,6 +153,14 @@ def log() -> Iterator[io.StringIO]:
     root.handlers[:], root.level = before, level
 
 
+KEPT: tuple[tuple[str, Grant, str], ...] = (
+    ("OAuth token", "oauth", "team"),
+    ("team token", "team_token", "typed"),
+    ("CLI login", "cli_login", "login"),
+)
+"""Each connection's kind of token, how it came about, and its id."""
+
+
 @dataclass
 class Planted:
     """A server that holds every secret, and a deployment and a cloud that know them."""
@@ -159,9 +172,10 @@ class Planted:
     def settings(self) -> Settings:
         return self.world.settings
 
-    async def drive(self) -> str:
-        """Call every tool and read every resource, and return all that was answered."""
-        said = [await self._answer(name) for name in sorted(CALLS, key=lambda name: name == "disconnect")]
+    async def drive(self, *but: str) -> str:
+        """Call every tool *but* some, read every resource, and return all that was answered."""
+        names = sorted({*CALLS} - {*but}, key=lambda name: name == "disconnect")
+        said = [await self._answer(name) for name in names]
         resources = await self.world.client.list_resources()
         said.append(resources.model_dump_json())
         said += [await self._read(str(resource.uri)) for resource in resources.resources]
@@ -179,6 +193,11 @@ class Planted:
         except Exception as exc:  # noqa: BLE001 - an error's text is what may not hold a secret
             return f"{exc!r} {exc}"
 
+    async def events(self) -> list[dict[str, Any]]:
+        """Return what the audit has kept."""
+        (content,) = (await self.world.client.read_resource("convex://audit")).contents
+        return json.loads(content.text)["events"]
+
     def files(self) -> Iterator[tuple[Path, bytes]]:
         """Yield every file of the data directory and of the workspace, but for its packages."""
         for folder in (self.settings.data_dir, self.settings.workspace):
@@ -194,6 +213,8 @@ async def planted(folder: Path, era: str = "auto") -> AsyncIterator[Planted]:
         deployment.env_vars = {"CANARY": SECRETS["env var"]}
         settings = _settings(folder, cloud)
         await _plant(settings, deployment)
+        for path, text in APP.items():
+            (settings.workspace / path).write_text(text)
         async with Client(build_server(settings, tuning=HASTY), mode=era) as client:
             yield Planted(World(client=client, settings=settings, era=era), deployment)
 
@@ -206,7 +227,8 @@ async def _echoing_cloud(scope, receive, send) -> None:
 
 def _settings(folder: Path, cloud: str) -> Settings:
     ours = make_settings(folder)
-    flags = {"workspace": str(ours.workspace), "data_dir": str(ours.data_dir), "pages_port": str(ours.pages_port)}
+    places = {"workspace": str(ours.workspace), "data_dir": str(ours.data_dir), "pages_port": str(ours.pages_port)}
+    flags = {**places, "toolsets": ",".join(TOOLSETS)}
     application = {"CONVEX_OAUTH_CLIENT_ID": "app", "CONVEX_OAUTH_CLIENT_SECRET": SECRETS["client secret"]}
     return load(flags, {"PROVISION_HOST": cloud, "DASHBOARD_HOST": cloud, **application})
 
@@ -215,9 +237,9 @@ async def _plant(settings: Settings, deployment: FakeDeployment) -> None:
     async with open_services(settings) as services:
         await services.targets.link(deployment.url, AdminKeyValue(SecretStr(SECRETS["admin key"])))
     async with open_data_dir(settings.data_dir) as store:
-        for kind, scope in (("OAuth token", "team"), ("team token", "project")):
+        for kind, grant, id_ in KEPT:
             token = AccessTokenValue(SecretStr(SECRETS[kind]))
-            await store.connections.put_token(LOCAL_PRINCIPAL, _connection(scope), token)
+            await store.connections.put_token(LOCAL_PRINCIPAL, _connection(id_, grant), token)
         flow = OAuthFlow(
             state="state",
             connection=ConnectionId("team"),
@@ -228,9 +250,9 @@ async def _plant(settings: Settings, deployment: FakeDeployment) -> None:
         await store.pages.add_flow(LOCAL_PRINCIPAL, flow, VerifierValue(SecretStr(SECRETS["verifier"])))
 
 
-def _connection(scope: Scope) -> Connection:
+def _connection(id_: str, grant: Grant) -> Connection:
     team = Team(id=TeamId(1), slug="acme", name="Acme")
-    return Connection(id=ConnectionId(scope), scope=scope, grant="oauth", state="connected", team=team, started_at=NOW)
+    return Connection(id=ConnectionId(id_), scope="team", grant=grant, state="connected", team=team, started_at=NOW)
 
 
 def test_every_tool_is_driven():
@@ -252,75 +274,64 @@ async def test_nothing_repeats_a_secret_while_all_goes_well(tmp_path, log, era):
         assert [] == hits(said)
         assert [] == hits(log.getvalue())
         assert log.getvalue()
+        assert CHANGING == {event["tool"] for event in await house.events()}
         assert {} == {path: found for path, content in house.files() if (found := hits(content))}
     assert {} == {path: found for path, content in house.files() if (found := hits(content))}
 
 
-@pytest.mark.parametrize(
-    ("status", "steps"),
-    [(200, STEPS), (400, STEPS), (200, STEPS[1:]), (400, STEPS[1:]), (403, STEPS[1:]), (400, STEPS[-3:])],
-    ids=["200", "400", "200 but for its type", "400 but for its type", "403 but for its type", "400 while pushing"],
-)
-async def test_nothing_repeats_a_secret_that_convex_repeats(tmp_path, log, status, steps):
+ROUNDS = ((200, STEPS), (400, STEPS), (200, STEPS[1:]), (400, STEPS[1:]), (403, STEPS[1:]), (400, STEPS[-3:]))
+"""With which status which steps are answered: all, all but the deployment's type, the push alone."""
+
+
+async def test_nothing_repeats_a_secret_that_convex_repeats(tmp_path, log):
     """Convex knows the key it was sent; of the env vars this server knows only once a push has begun."""
     async with planted(tmp_path) as house:
-        for step in steps:
-            known = ("admin key", "env var") if step in STEPS[-2:] else ("admin key",)
-            house.deployment.always(step, Echoes(status, echo(*known)))
-        said = await house.drive()
+        for status, steps in ROUNDS:
+            house.deployment.mend()
+            for step in steps:
+                known = ("admin key", "env var") if step in STEPS[-2:] else ("admin key",)
+                house.deployment.always(step, Echoes(status, echo(*known)))
+            said = await house.drive("check_files", "disconnect")  # neither asks the deployment
 
-        assert [] == hits(said)
-        assert [] == hits(log.getvalue())
+            assert [] == hits(said), (status, steps)
+            assert [] == hits(log.getvalue()), (status, steps)
         assert {} == {path: found for path, content in house.files() if (found := hits(content))}
 
 
-@pytest.mark.parametrize(
-    ("step", "content", "tool"),
-    [
-        ("function", {**THREW, "errorMessage": FORMS_OF_THE_KEY}, "run_function"),
-        ("function", {**THREW, "status": "success", "value": {"deep": [FORMS_OF_THE_KEY]}}, "run_function"),
-        ("run_test_function", {**THREW, "errorData": {FORMS_OF_THE_KEY: 1}}, "run_query"),
-        ("query", {**THREW, "errorMessage": FORMS_OF_THE_KEY}, "list_tables"),
-        (
-            "query",
-            {
-                "status": "success",
-                "value": {"page": [{"text": FORMS_OF_THE_KEY}], "isDone": True, "continueCursor": FORMS_OF_THE_KEY},
-                "logLines": [],
-            },
-            "read_table",
-        ),
-        (
-            "stream_function_logs",
-            {
-                "entries": [
-                    {
-                        "kind": "Completion",
-                        "udfType": "Query",
-                        "identifier": "notes:top",
-                        "logLines": [FORMS_OF_THE_KEY],
-                        "timestamp": 1.0,
-                        "executionTime": 0.1,
-                        "success": None,
-                        "error": FORMS_OF_THE_KEY,
-                        "requestId": "r",
-                        "executionId": "e",
-                    }
-                ],
-                "newCursor": 1.0,
-            },
-            "read_logs",
-        ),
-    ],
+ENTRY = {
+    "kind": "Completion",
+    "udfType": "Query",
+    "identifier": "notes:top",
+    "logLines": [FORMS_OF_THE_KEY],
+    "timestamp": 1.0,
+    "executionTime": 0.1,
+    "success": None,
+    "error": FORMS_OF_THE_KEY,
+    "requestId": "r",
+    "executionId": "e",
+}
+PAGE = {"page": [{"text": FORMS_OF_THE_KEY}], "isDone": True, "continueCursor": FORMS_OF_THE_KEY}
+OUTPUTS: tuple[tuple[str, Any, str], ...] = (
+    ("function", {**THREW, "errorMessage": FORMS_OF_THE_KEY}, "run_function"),
+    ("function", {**THREW, "status": "success", "value": {"deep": [FORMS_OF_THE_KEY]}}, "run_function"),
+    ("run_test_function", {**THREW, "errorData": {FORMS_OF_THE_KEY: 1}}, "run_query"),
+    ("query", {**THREW, "errorMessage": FORMS_OF_THE_KEY}, "list_tables"),
+    ("query", {"status": "success", "value": PAGE, "logLines": []}, "read_table"),
+    ("stream_function_logs", {"entries": [ENTRY], "newCursor": 1.0}, "read_logs"),
 )
-async def test_a_key_in_the_apps_own_output_is_masked(tmp_path, log, step, content, tool):
+
+
+async def test_a_key_in_the_apps_own_output_is_masked(tmp_path, log):
     """The app's words pass as data, but for the key that opened the deployment."""
     async with planted(tmp_path) as house:
         await house.world.content("push")
-        house.deployment.always(step, Echoes(200, echo("admin key"), content))
-        said = (await house.world.call(tool, **CALLS[tool])).model_dump_json()
+        for step, content, tool in OUTPUTS:
+            house.deployment.mend()
+            house.deployment.always(step, Echoes(200, echo("admin key"), content))
+            answer = await house.world.call(tool, **CALLS[tool])
 
-    assert [] == hits(said)
+            assert house.deployment.asked(step), (step, answer)
+            assert [] == hits(answer.model_dump_json()), (step, tool)
     assert [] == hits(log.getvalue())
 
 

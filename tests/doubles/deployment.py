@@ -292,6 +292,12 @@ class FakeDeployment:
     def _function(self, body: Any) -> Response:
         return JSONResponse({"status": "success", "value": body["args"], "logLines": []})
 
+    def _run_test_function(self, body: Any) -> Response:
+        return JSONResponse({"status": "success", "value": None, "logLines": []})
+
+    def _shapes2(self, body: Any) -> Response:
+        return JSONResponse({})
+
     def _stream_function_logs(self, body: Any) -> Response:
         return JSONResponse({"entries": [], "newCursor": 1})
 

@@ -7,9 +7,11 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -31,6 +33,24 @@ IDS = st.just(ConnectionId("first"))
 NUMBERS = st.integers(0, 1)
 
 
+LOOKS_EVERY = 4
+"""Steps from one look at everything to the next; there is one at the end, too."""
+EXAMPLES, STEPS = 15, 25
+
+
+@cache
+def _empty_store() -> bytes:
+    """Return a store that is made once: its migrations take longer than all that an example does."""
+
+    async def make(database: Path) -> bytes:
+        async with open_store(database, KeyRing((new_key(),))):
+            pass
+        return database.read_bytes()
+
+    with tempfile.TemporaryDirectory() as folder:
+        return anyio.run(make, Path(folder) / "store.db")
+
+
 class TwoPrincipals(RuleBasedStateMachine):
     """
     The store against two plain dictionaries, one a principal.
@@ -41,6 +61,7 @@ class TwoPrincipals(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.count = itertools.count()
+        self.steps = 0
         self.targets: dict[PrincipalId, dict[WorkspaceId, tuple[str, ConnectionId | None]]] = defaultdict(dict)
         self.tokens: dict[PrincipalId, dict[ConnectionId, str]] = defaultdict(dict)
         self.pushes: dict[PrincipalId, dict[str, str]] = defaultdict(dict)
@@ -49,16 +70,18 @@ class TwoPrincipals(RuleBasedStateMachine):
         self.pages: dict[str, PrincipalId] = {}
         self.flows: dict[str, tuple[PrincipalId, ConnectionId, str]] = {}
         self.folder = tempfile.TemporaryDirectory()
+        self.database = Path(self.folder.name) / "store.db"
+        self.database.write_bytes(_empty_store())
         self.portal_context = start_blocking_portal()
         self.portal: BlockingPortal = self.portal_context.__enter__()
         self.stack = AsyncExitStack()
         self.store: Store = self.portal.call(self._open)
 
     async def _open(self) -> Store:
-        database = Path(self.folder.name) / "data" / "store.db"
-        return await self.stack.enter_async_context(open_store(database, KeyRing((new_key(),))))
+        return await self.stack.enter_async_context(open_store(self.database, KeyRing((new_key(),))))
 
     def teardown(self) -> None:
+        self.portal.call(self.check)
         self.portal.call(self.stack.aclose)
         self.portal_context.__exit__(None, None, None)
         self.folder.cleanup()
@@ -157,12 +180,17 @@ class TwoPrincipals(RuleBasedStateMachine):
 
     @invariant()
     def each_has_what_is_theirs_and_nothing_else(self):
+        self.steps += 1
+        if self.steps % LOOKS_EVERY == 0:
+            self.portal.call(self.check)
+
+    async def check(self) -> None:
         for principal in (ADA, BOB):
-            assert self.targets[principal] == self.do(self._targets_of, principal)
-            assert self.tokens[principal] == self.do(self._tokens_of, principal)
-            assert self.pushes[principal] == self.do(self._pushes_of, principal)
-            assert self.runs[principal] == self.do(self._runs_of, principal)
-            events = self.do(self.store.audit.latest, principal, limit=1000)
+            assert self.targets[principal] == await self._targets_of(principal)
+            assert self.tokens[principal] == await self._tokens_of(principal)
+            assert self.pushes[principal] == await self._pushes_of(principal)
+            assert self.runs[principal] == await self._runs_of(principal)
+            events = await self.store.audit.latest(principal, limit=1000)
             assert self.events[principal] == [each.tool for each in events]
 
     async def _targets_of(self, principal):
@@ -200,8 +228,8 @@ class TwoPrincipals(RuleBasedStateMachine):
 
 TestTwoPrincipals = TwoPrincipals.TestCase
 TestTwoPrincipals.settings = settings(
-    max_examples=15,
-    stateful_step_count=25,
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
     deadline=None,
     derandomize=True,
     database=None,

@@ -71,7 +71,6 @@ async def test_a_client_that_cannot_ask_is_told_who_can_agree(elsewhere):
         assert "pushed" == (await world.content("push"))["outcome"]
         await world.hold({})
 
-        for _ in range(2):
-            pushed = (await world.call("push")).structured_content
-            assert "needs_consent" == pushed["failure"]
-            assert "mcp-convex push --yes" in pushed["next_step"]
+        pushed = (await world.call("push")).structured_content
+        assert "needs_consent" == pushed["failure"]
+        assert "mcp-convex push --yes" in pushed["next_step"]
