@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -10,43 +12,72 @@ from mcp_convex.boundary.http import Access
 from mcp_convex.boundary.listening import is_loopback
 from mcp_convex.domain.errors import SettingsInvalid
 from mcp_convex.domain.identity import Identity, TokenCheck
+from mcp_convex.identity.asking import Issuer
 from mcp_convex.identity.fixed import FixedTokens
+from mcp_convex.identity.keys import Freshness, IssuerKeys
+from mcp_convex.identity.tokens import Introspected, Jwts
 from mcp_convex.settings import Settings
 
 _HERE = ("127.0.0.1:*", "localhost:*", "[::1]:*")
 
 
-def access_of(settings: Settings) -> Access:
+@asynccontextmanager
+async def opened_access(settings: Settings) -> AsyncGenerator[Access]:
     """
-    Return who may call.
+    Open what tells who may call, and close it on the way out.
 
     Raises:
         SettingsInvalid: Strangers could, or the settings do not fit together.
     """
-    checks: list[TokenCheck] = []
-    if settings.tokens_file is not None:
-        checks.append(FixedTokens.read(settings.tokens_file))
     local = is_loopback(settings.listen_host)
-    if not checks and not local:
+    if not local and settings.tokens_file is None and settings.issuer is None:
         raise SettingsInvalid(
             f"Whoever reaches {settings.listen_host} could act as anybody.",
             next_step="Set MCP_CONVEX_ISSUER or MCP_CONVEX_TOKENS_FILE, or listen on 127.0.0.1.",
         )
-    public = () if settings.public_url is None else (urlsplit(settings.public_url).netloc,)
-    return Access(
-        check=AnyOf(checks) if checks else None,
-        required_scopes=settings.required_scopes,
-        issuer=settings.issuer,
-        public_url=settings.public_url,
-        hosts=(*public, *(_HERE if local else ()), *settings.allowed_hosts),
-        origins=settings.allowed_origins,
-    )
+    issuer = Issuer()
+    try:
+        checks = tuple(_checks(settings, issuer))
+        public = () if settings.public_url is None else (urlsplit(settings.public_url).netloc,)
+        yield Access(
+            check=_AnyOf(checks) if checks else None,
+            required_scopes=settings.required_scopes,
+            issuer=settings.issuer,
+            public_url=settings.public_url,
+            hosts=(*public, *(_HERE if local else ()), *settings.allowed_hosts),
+            origins=settings.allowed_origins,
+        )
+    finally:
+        await issuer.aclose()
 
 
-class AnyOf(TokenCheck):
+def _checks(settings: Settings, issuer: Issuer) -> Iterator[TokenCheck]:
+    if settings.tokens_file is not None:
+        yield FixedTokens.read(settings.tokens_file)
+    if settings.issuer is None:
+        return
+    if (audience := settings.audience or settings.public_url) is None or settings.public_url is None:
+        raise SettingsInvalid(
+            "An issuer's tokens have to be for this server, which does not know by what URL it is called.",
+            next_step="Set MCP_CONVEX_PUBLIC_URL, and have the issuer name it as the audience.",
+        )
+    if settings.introspection_url is None:
+        keys = IssuerKeys(settings.issuer, settings.jwks_url, issuer, Freshness())
+        yield Jwts(settings.issuer, audience, keys)
+        return
+    if settings.introspection_client_id is None or settings.introspection_client_secret is None:
+        raise SettingsInvalid(
+            "An issuer tells about tokens only to whom it knows.",
+            next_step="Set MCP_CONVEX_INTROSPECTION_CLIENT_ID and MCP_CONVEX_INTROSPECTION_CLIENT_SECRET.",
+        )
+    client = settings.introspection_client_id, settings.introspection_client_secret
+    yield Introspected((settings.issuer, audience), settings.introspection_url, client, issuer)
+
+
+class _AnyOf(TokenCheck):
     """Takes the first answer."""
 
-    def __init__(self, checks: list[TokenCheck]) -> None:
+    def __init__(self, checks: tuple[TokenCheck, ...]) -> None:
         self._checks = checks
 
     async def identify(self, token: SecretStr) -> Identity | None:

@@ -18,7 +18,7 @@ from mcp_convex.domain.errors import IsolationUnavailable
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.sandboxes import ConfinedLauncher
 from mcp_convex.server import assembled
-from mcp_convex.server.access import access_of
+from mcp_convex.server.access import opened_access
 from mcp_convex.server.adapters import opened_adapters, opened_shared
 from mcp_convex.server.households import Households, opened_households
 from mcp_convex.server.place import make_place
@@ -48,13 +48,13 @@ async def serve(
         PortInUse: The port is taken.
     """
     _check_isolation(settings)
-    access = access_of(settings)
     server = assembled(settings, lambda: _opened_hosting(settings, tuning), security=_request_state(settings))
-    front = HttpFront(server, access, tuple(TOOLSETS))
-    sock = bound(settings.listen_host, settings.listen_port)
-    host = f"[{settings.listen_host}]" if ":" in settings.listen_host else settings.listen_host
-    url = f"http://{host}:{sock.getsockname()[1]}{PATH}"
-    await serve_http(front, sock, lambda: on_ready(url), stopping, drain_s=settings.drain_s)
+    async with opened_access(settings) as access:
+        front = HttpFront(server, access, tuple(TOOLSETS))
+        sock = bound(settings.listen_host, settings.listen_port)
+        host = f"[{settings.listen_host}]" if ":" in settings.listen_host else settings.listen_host
+        url = f"http://{host}:{sock.getsockname()[1]}{PATH}"
+        await serve_http(front, sock, lambda: on_ready(url), stopping, drain_s=settings.drain_s)
 
 
 class _Hosted(Hosting):

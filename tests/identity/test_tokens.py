@@ -1,0 +1,210 @@
+"""Tokens of an issuer, good and bad, and an issuer that rotates its keys, is away or talks nonsense."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from pydantic import SecretStr
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from mcp_convex.domain.identity import CannotJudge
+from mcp_convex.identity.asking import LARGEST_ANSWER, Issuer
+from mcp_convex.identity.keys import Freshness, IssuerKeys
+from mcp_convex.identity.tokens import Introspected, Jwts
+from tests.doubles.issuer import AUDIENCE, CLIENT, fake_issuer
+
+pytestmark = pytest.mark.anyio
+
+NONSENSE = {
+    "an error": lambda: Response(status_code=500),
+    "no JSON": lambda: PlainTextResponse("<html>"),
+    "another shape": lambda: PlainTextResponse('{"keys": [1, {"kty": "RSA"}]}'),
+    "a list": lambda: PlainTextResponse("[]"),
+    "a redirect": lambda: RedirectResponse("http://127.0.0.1:1/keys"),
+    "no end": lambda: PlainTextResponse(" " * (LARGEST_ANSWER + 1)),
+}
+
+
+@pytest.fixture
+async def issuer(anyio_backend):
+    async with fake_issuer() as running:
+        yield running
+
+
+@pytest.fixture
+async def http(anyio_backend):
+    client = Issuer()
+    yield client
+    await client.aclose()
+
+
+def jwts(issuer, http, **freshness: float) -> Jwts:
+    patience = Freshness(**{"pause_s": 0, **freshness})
+    return Jwts(issuer.url, AUDIENCE, IssuerKeys(issuer.url, None, http, patience))
+
+
+def introspected(issuer, http) -> Introspected:
+    client = CLIENT[0], SecretStr(CLIENT[1])
+    return Introspected((issuer.url, AUDIENCE), f"{issuer.url}/introspect", client, http)
+
+
+async def identify(check, token: str):
+    return await check.identify(SecretStr(token))
+
+
+async def test_a_good_token_says_whose_it_is(issuer, http):
+    identity = await identify(jwts(issuer, http), issuer.token("alice", "convex convex:read"))
+
+    assert f"{issuer.url} alice" == identity.principal
+    assert {"convex", "convex:read"} == identity.scopes
+    assert "chat" == identity.client
+    assert ["/.well-known/openid-configuration", "/keys"] == issuer.asked
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"aud": "https://another.example.test/mcp"},
+        {"aud": None},
+        {"iss": "https://another.example.test"},
+        {"sub": None},
+        {"sub": "a" * 256},
+        {"exp": None},
+        {"exp": 1},
+        {"nbf": int(time.time()) + 600},
+        {"key": generate_private_key(SECP256R1())},
+        {"headers": {"kid": "unknown"}},
+        {"headers": {"kid": "first", "crit": ["b64"], "b64": False}},
+        {"scope": {"not": "a scope"}},
+    ],
+    ids=str,
+)
+async def test_a_token_that_is_not_for_this_server_now_is_nobodys(issuer, http, changed):
+    assert await identify(jwts(issuer, http), issuer.token(**changed)) is None
+
+
+async def test_tokens_of_the_wrong_kind_are_nobodys_and_the_issuer_is_not_asked(issuer, http):
+    check = jwts(issuer, http)
+    deep = base64.urlsafe_b64encode(b"[" * 5000).decode()
+    shared = jwt.encode({"iss": issuer.url, "aud": AUDIENCE, "sub": "alice", "exp": 2**40}, "k" * 32)
+    bare = jwt.encode({"iss": issuer.url, "aud": AUDIENCE, "sub": "alice", "exp": 2**40}, None, algorithm="none")
+
+    for token in (shared, bare, "", ".", "a.b.c", f"{deep}.e30.x", "ümlaut", "\0"):
+        assert await identify(check, token) is None
+    assert [] == issuer.asked
+
+
+async def test_clocks_may_differ_by_a_little(issuer, http):
+    check = jwts(issuer, http)
+
+    assert await identify(check, issuer.token(exp=int(time.time()) - 30)) is not None
+    assert await identify(check, issuer.token(nbf=int(time.time()) + 30)) is not None
+    assert await identify(check, issuer.token(exp=int(time.time()) - 90)) is None
+
+
+async def test_a_rotated_key_is_fetched_when_first_named_and_the_former_is_good_no_more(issuer, http):
+    check = jwts(issuer, http, fresh_s=0.001)
+    former = issuer.token()
+    assert await identify(check, former) is not None
+
+    issuer.rotate("second")
+
+    assert await identify(check, issuer.token()) is not None
+    assert await identify(check, former) is None
+
+
+async def test_unknown_keys_do_not_make_this_server_a_flood(issuer, http):
+    check = jwts(issuer, http, pause_s=60)
+    await identify(check, issuer.token())
+
+    for number in range(20):
+        assert await identify(check, issuer.token(headers={"kid": f"made up {number}"})) is None
+    assert 1 == issuer.asked.count("/keys")
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+async def test_known_keys_outlast_an_issuer_that_is_away(issuer, http, nonsense):
+    check = jwts(issuer, http, fresh_s=0)
+    token = issuer.token()
+    assert await identify(check, token) is not None
+
+    issuer.misbehave = NONSENSE[nonsense]
+
+    assert await identify(check, token) is not None
+    with pytest.raises(CannotJudge):
+        await identify(check, issuer.token(headers={"kid": "new"}))
+    issuer.misbehave = None
+    assert await identify(check, token) is not None
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+async def test_without_keys_nobody_is_judged(issuer, http, nonsense):
+    issuer.misbehave = NONSENSE[nonsense]
+    check = jwts(issuer, http)
+
+    with pytest.raises(CannotJudge):
+        await identify(check, issuer.token())
+    issuer.misbehave = None
+    assert await identify(check, issuer.token()) is not None
+
+
+async def test_keys_are_not_believed_for_ever(issuer, http):
+    check = jwts(issuer, http, fresh_s=0, kept_s=0)
+    issuer.misbehave = NONSENSE["an error"]
+
+    with pytest.raises(CannotJudge):
+        await identify(check, issuer.token())
+
+
+async def test_metadata_of_another_issuer_is_not_believed(issuer, http):
+    metadata = {"issuer": "https://another.example.test", "jwks_uri": f"{issuer.url}/keys"}
+    issuer.misbehave = lambda: PlainTextResponse(json.dumps(metadata))
+
+    with pytest.raises(CannotJudge):
+        await identify(jwts(issuer, http), issuer.token())
+
+
+async def test_a_token_that_is_no_jwt_is_asked_about_once(issuer, http):
+    check = introspected(issuer, http)
+    issuer.opaque["opaque"] = {"sub": "alice", "aud": [AUDIENCE, "another"], "scope": "convex", "exp": 2**40}
+
+    for _ in range(3):
+        assert f"{issuer.url} alice" == (await identify(check, "opaque")).principal
+    assert await identify(check, "unknown") is None
+    assert ["/introspect"] * 2 == issuer.asked
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"aud": "another"},
+        {"aud": None},
+        {"iss": "https://another.example.test"},
+        {"exp": 1},
+        {"exp": "soon"},
+        {"sub": None},
+        {"active": "true"},
+    ],
+    ids=str,
+)
+async def test_what_the_issuer_says_of_a_token_has_to_be_for_this_server(issuer, http, changed):
+    issuer.opaque["opaque"] = {"sub": "alice", "aud": AUDIENCE, "scope": "convex", "exp": 2**40, **changed}
+
+    assert await identify(introspected(issuer, http), "opaque") is None
+
+
+async def test_an_issuer_that_is_away_judges_nobody_and_is_asked_again(issuer, http):
+    check = introspected(issuer, http)
+    issuer.opaque["opaque"] = {"sub": "alice", "aud": AUDIENCE}
+    issuer.misbehave = NONSENSE["an error"]
+    with pytest.raises(CannotJudge):
+        await identify(check, "opaque")
+
+    issuer.misbehave = None
+
+    assert "alice" == (await identify(check, "opaque")).subject
