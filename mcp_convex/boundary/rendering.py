@@ -18,8 +18,9 @@ from mcp_convex.domain.connections import Connection
 from mcp_convex.domain.models import FunctionResult, LogEntry, LogPage, Page
 from mcp_convex.domain.pushes import Changes, CheckResult, Diagnostic, PushResult
 from mcp_convex.services.connections import Connecting, Connections, Disconnected
+from mcp_convex.services.differences import Difference
 from mcp_convex.services.files import FileContent, Written
-from mcp_convex.services.snapshots import Difference, Restored
+from mcp_convex.services.snapshots import Restored
 
 SHOWN_DIAGNOSTICS = 12
 """In words; the structured content has all of them."""
@@ -136,7 +137,8 @@ def _file(file: FileContent) -> str:
 @text_of.register
 def _written(result: Written) -> str:
     done = [f"{change.action} `{change.path}` (sha256 {change.sha256 or '-'})" for change in result.changes]
-    return "\n".join([*done, *([f"Next steps:\n{result.next_step}"] if result.next_step else [])])
+    next_step = [f"Next steps:\n{result.next_step}"] if result.next_step else []
+    return "\n".join([*done, *_found(result.diagnostics), *next_step])
 
 
 @text_of.register

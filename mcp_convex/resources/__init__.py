@@ -7,7 +7,7 @@ from mcp_convex.domain.audit import AuditLog
 from mcp_convex.domain.models import Functions, Tables
 from mcp_convex.domain.pushes import PushRecord
 from mcp_convex.services import Services
-from mcp_convex.services.snapshots import History
+from mcp_convex.services.snapshots import History, Step
 
 _MARKDOWN = "text/markdown"
 
@@ -42,6 +42,12 @@ async def snapshots(services: Services) -> History:
     return await services.snapshots.history()
 
 
+@resource("convex://snapshots/{snapshot_id}", "A snapshot", toolset="files")
+async def snapshot(services: Services, snapshot_id: str) -> Step:
+    """What changed from the snapshot before to this one, as differences of the files."""
+    return await services.snapshots.step(snapshot_id)
+
+
 @resource("convex://audit", "What was done")
 async def audit(services: Services) -> AuditLog:
     """The latest calls that changed something: tool, deployment, outcome, and never an argument."""
@@ -72,4 +78,4 @@ async def template(services: Services, template: str) -> str:
     return services.docs.template(template)
 
 
-RESOURCES = (guidelines, guideline, templates, template, schema, functions, snapshots, audit, push, file)
+RESOURCES = (guidelines, guideline, templates, template, schema, functions, snapshots, audit, push, file, snapshot)

@@ -19,6 +19,7 @@ from mcp_convex.domain.errors import (
     CredentialRejected,
     NotFound,
     SandboxError,
+    StaleBase,
     UpstreamError,
 )
 from mcp_convex.domain.models import ConvexFunction, PrincipalId, Target, WorkspaceId
@@ -263,7 +264,7 @@ class PushService:
         """Restore what the last push made live."""
         try:
             restored = await self._snapshots.restore(LAST_PUSHED)
-        except (NotFound, SandboxError) as exc:
+        except (NotFound, StaleBase, SandboxError) as exc:
             return _with_notes(result, (f"The files were not restored: {exc.message}",))
         undo = f"; `restore_files` with `{restored.undo}` brings back what was refused" if restored.undo else ""
         said = f"The files are again what the last push made live (snapshot `{restored.snapshot}`){undo}."

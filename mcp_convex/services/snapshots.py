@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from itertools import islice
-from typing import Literal
 
 from pydantic import Field
 
-from mcp_convex.domain.errors import ConvexMcpError, NotFound
+from mcp_convex.domain.errors import ConvexMcpError, NotFound, StaleBase
 from mcp_convex.domain.models import FileEntry, FilePath, Model, PrincipalId, WorkspaceId
 from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import DeploymentApi, Sandbox, SnapshotStore
 from mcp_convex.domain.snapshots import Reason, Snapshot
+from mcp_convex.services.differences import Difference, differences
 from mcp_convex.services.targets import TargetService
 
 LAST_PUSHED = "last_pushed"
-SHOWN_LINES = 400
-"""Of all the differences in one answer."""
 _NAMED = 10
 """Snapshots that an answer lists."""
 
@@ -36,14 +32,6 @@ class Draft:
     """Those that the store does not have yet, by digest."""
 
 
-class Difference(Model):
-    """What a restore does to one file."""
-
-    path: FilePath
-    action: Literal["created", "updated", "deleted"]
-    diff: str | None = Field(default=None, description="Unified; none where it is no text or the answer is full.")
-
-
 class Restored(Model):
     """What a restore did, or with `preview` would do."""
 
@@ -54,6 +42,16 @@ class Restored(Model):
         default=None, description="The snapshot of what stood there before; restore it to go back."
     )
     next_step: str = Field(description="What to do now.")
+
+
+class Step(Model):
+    """What changed from the snapshot before to this one."""
+
+    snapshot: str
+    taken_at: datetime
+    reason: Reason
+    push: str | None = None
+    changes: tuple[Difference, ...]
 
 
 class Unpushed(Model):
@@ -153,6 +151,7 @@ class SnapshotService:
 
         Raises:
             NotFound: There is no such snapshot.
+            StaleBase: Another hand wrote meanwhile.
             BlockedByPolicy: The server is read-only.
         """
         if not preview:
@@ -160,17 +159,51 @@ class SnapshotService:
         snapshot = await self._find(which)
         now = await self.draft()
         wanted = await self._changes(now, snapshot)
-        differences = tuple(await self._differences(now, wanted))
+        stands = {file.path for file in now.files}
+        changes = differences(
+            [
+                (path, await self._sandbox.read(path) if path in stands else None, after)
+                for path, after in wanted.items()
+            ]
+        )
         undo = None
         if wanted and not preview:
             undo = (await self.keep(now, "restored_over")).id
+            if await self._sandbox.list() != now.files:
+                raise StaleBase(
+                    "The files changed while they were to be restored. Nothing was restored.",
+                    next_step="Look at them with `list_files`, then call `restore_files` again.",
+                )
             await self._sandbox.write(wanted)
         return Restored(
             snapshot=snapshot.id,
             taken_at=snapshot.taken_at,
-            changes=differences,
+            changes=changes,
             undo=undo,
-            next_step=_next_step(differences, preview=preview),
+            next_step=_next_step(changes, preview=preview),
+        )
+
+    async def step(self, snapshot_id: str) -> Step:
+        """
+        Return how the snapshot differs from the one before it; from nothing, where it is the first.
+
+        Raises:
+            NotFound: There is no such snapshot.
+        """
+        snapshot = await self._find(snapshot_id)
+        kept = [other async for other in self._store.latest(self._principal, self._workspace)]
+        before = kept[kept.index(snapshot) + 1 :][:1]
+        was, is_now = ({file.path: file.sha256 for one in ones for file in one.files} for ones in (before, [snapshot]))
+        paths = sorted(path for path in was.keys() | is_now.keys() if was.get(path) != is_now.get(path))
+        digests = {digest for path in paths for digest in (was.get(path), is_now.get(path)) if digest}
+        contents = await self._store.contents(self._principal, self._workspace, digests)
+        sides = ((path, contents.get(was.get(path, "")), contents.get(is_now.get(path, ""))) for path in paths)
+        return Step(
+            snapshot=snapshot.id,
+            taken_at=snapshot.taken_at,
+            reason=snapshot.reason,
+            push=snapshot.push,
+            changes=differences(sides),
         )
 
     async def history(self) -> History:
@@ -234,32 +267,9 @@ class SnapshotService:
         gone = is_now.keys() - {file.path for file in snapshot.files}
         return {path: contents[digest] for path, digest in to_write.items()} | dict.fromkeys(sorted(gone))
 
-    async def _differences(self, now: Draft, wanted: Mapping[FilePath, bytes | None]) -> list[Difference]:
-        stands = {file.path for file in now.files}
-        left = SHOWN_LINES
-        differences: list[Difference] = []
-        for path, after in wanted.items():
-            before = await self._sandbox.read(path) if path in stands else None
-            lines = list(islice(_diff(path, before, after), left + 1))
-            fits = 0 < len(lines) <= left
-            left -= len(lines) if fits else 0
-            action: Literal["created", "updated", "deleted"] = (
-                "deleted" if after is None else "created" if before is None else "updated"
-            )
-            differences.append(Difference(path=path, action=action, diff="\n".join(lines) if fits else None))
-        return differences
 
-
-def _diff(path: FilePath, before: bytes | None, after: bytes | None) -> Iterator[str]:
-    try:
-        was, will_be = ((data or b"").decode().splitlines() for data in (before, after))
-    except UnicodeDecodeError:
-        return iter(())
-    return difflib.unified_diff(was, will_be, path, path, lineterm="", n=2)
-
-
-def _next_step(differences: tuple[Difference, ...], *, preview: bool) -> str:
-    if not differences:
+def _next_step(changes: tuple[Difference, ...], *, preview: bool) -> str:
+    if not changes:
         return "The files are what the snapshot holds; there is nothing to restore."
     if preview:
         return "Call `restore_files` without `preview` to do it; what stands there now stays restorable."

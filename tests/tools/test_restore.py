@@ -85,6 +85,17 @@ async def test_what_is_live_is_told_by_the_hashes_of_both_sides(world, pushed):
     assert [] == edited["changed_elsewhere"]
 
 
+async def test_a_snapshot_is_read_as_what_it_changed(world, pushed):
+    await world.write({"convex/notes.ts": NOTES.replace("take(3)", "take(4)")})
+    later = await world.content("push")
+
+    read = await world.client.read_resource(f"convex://snapshots/{later['snapshot']}")
+
+    (change,) = json.loads(read.contents[0].text)["changes"]
+    assert ("convex/notes.ts", "updated") == (change["path"], change["action"])
+    assert "take(4)" in change["diff"]
+
+
 async def test_the_same_files_need_no_restoring(world, pushed):
     restored = await world.content("restore_files")
 
