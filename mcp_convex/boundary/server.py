@@ -20,10 +20,20 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.request_state import RequestStateSecurity
-from mcp.types import CallToolResult, InputRequiredResult, Resource, ResourceTemplate, TextContent, Tool
+from mcp.types import (
+    CallToolResult,
+    Completion,
+    CompletionArgument,
+    InputRequiredResult,
+    Resource,
+    ResourceTemplate,
+    TextContent,
+    Tool,
+)
 from pydantic import AnyUrl, ValidationError
 
 from mcp_convex.boundary.audit import recorded
+from mcp_convex.boundary.completion import complete
 from mcp_convex.boundary.hosting import SERVING, Hosting, OpenHosting
 from mcp_convex.boundary.rendering import fence
 from mcp_convex.boundary.resources import Resources
@@ -77,6 +87,7 @@ class ConvexServer(MCPServer[Hosting]):
         self._resources = Resources(surface.resources)
         for prompt in surface.prompts:
             self.add_prompt(prompt)
+        self.completion()(_completed)  # type: ignore[no-untyped-call] # the SDK left it untyped
 
     async def list_tools(self) -> list[Tool]:
         serving = SERVING.get()
@@ -121,6 +132,11 @@ class ConvexServer(MCPServer[Hosting]):
         except Exception as exc:  # noqa: BLE001 - the edge: its text may hold a key, so only its type is kept
             logger.error("resource: %s", type(exc).__name__)  # noqa: TRY400 - a traceback may hold a key too
             raise ResourceError("internal_error: A bug in mcp-convex stopped the read.") from None
+
+
+async def _completed(ref: object, argument: CompletionArgument, context: object) -> Completion:
+    del ref, context  # an argument of one name means the same everywhere
+    return await complete(argument.name, argument.value, SERVING.get())
 
 
 def _answer(tool: str, exc: ToolError) -> CallToolResult:

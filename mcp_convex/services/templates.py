@@ -95,7 +95,7 @@ class TemplateService:
         sources = {path: text for path, text in (await self._placed(template, there)).items() if path not in own}
         _check_free(template, sources, there)
         files = sources | ({} if _PACKAGE_JSON in own else await self._packages(template, there))
-        unchanged_since = {path: there[path].sha256 if path in there else "" for path in files}
+        unchanged_since: dict[str, str] = {path: there[path].sha256 if path in there else "" for path in files}
         joined = [*changes, *(Change(path=path, content=text) for path, text in files.items())]
         written = await self._files.write(joined, {**unchanged_since, **(base or {})})
         return written.model_copy(update={"next_step": template.steps})

@@ -175,8 +175,9 @@ async def uploaded(world: World, content_type: str) -> str:
 
 
 async def test_webhooks(tmp_path):
-    async with pushed(tmp_path, "webhooks", WEBHOOK_SECRET="shared") as world:
-        _, site = await urls(world)
+    async with pushed(tmp_path, "webhooks") as world:
+        cloud, site = await urls(world)
+        await set_secret(world, cloud, "WEBHOOK_SECRET", "shared")
         event = json.dumps({"id": "evt_1", "type": "ping"})
         now, long_ago = f"{time.time():.0f}", "1000000000"
 
@@ -231,7 +232,7 @@ async def test_ai_action(tmp_path):
         await run(world, "questions:ask", thread="a", text="What is two and two?")
         assert ["failed"] == await settled(lambda: answers(world, "a"), "waiting")  # no key is set
         cloud, _ = await urls(world)
-        await set_secret(world, cloud, "OPENAI_API_KEY")
+        await set_secret(world, cloud, "OPENAI_API_KEY", "not a real key")
         await run(world, "questions:ask", thread="b", text="What is two and two?")
 
         assert ["Four."] == await settled(lambda: answers(world, "b"), "waiting")
@@ -242,12 +243,12 @@ async def answers(world: World, thread: str) -> list[str]:
     return [each["answer"] or each["state"] for each in await run(world, "questions:list", thread=thread)]
 
 
-async def set_secret(world: World, cloud: str, name: str) -> None:
+async def set_secret(world: World, cloud: str, name: str, value: str) -> None:
     """Do what the page does on which a person types a secret."""
     (key,) = world.settings.data_dir.glob("embedded/*/admin-key")
     headers = {"Authorization": f"Convex {key.read_text().strip()}"}
     async with httpx2.AsyncClient(base_url=cloud, headers=headers) as admin:
-        body = {"changes": [{"name": name, "value": "not a real key"}]}
+        body = {"changes": [{"name": name, "value": value}]}
         (await admin.post("/api/v1/update_environment_variables", json=body)).raise_for_status()
 
 

@@ -8,12 +8,15 @@ import json
 import os
 import re
 import textwrap
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 from mcp import Client
 
+from mcp_convex.services.templates import NAMES
+from mcp_convex.settings import Settings
 from mcp_convex.tools import TOOLSETS, offered
 from tests.world import World, make_settings
 
@@ -21,6 +24,14 @@ pytestmark = pytest.mark.anyio
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 ALL = [spec for specs in TOOLSETS.values() for spec in specs]
+
+
+@pytest.fixture(scope="module", params=["auto", "legacy"])
+async def world(request, tmp_path_factory, anyio_backend) -> AsyncIterator[World]:
+    """A server that offers every toolset, also those that it does not by default."""
+    settings = make_settings(tmp_path_factory.mktemp(request.param), toolsets=",".join(TOOLSETS))
+    async with Client(World.server(settings), mode=request.param) as client:
+        yield World(client=client, settings=settings, era=request.param)
 
 
 async def listed(world):
@@ -78,7 +89,8 @@ async def test_the_definitions_are_what_was_agreed(world):
 
 async def test_the_definitions_cost_a_client_little(world):
     """Each client pays for them in every conversation; Convex's own twelve take 10.9 kB."""
-    tools = await listed(world)
+    default = {spec.name for name in Settings.model_fields["toolsets"].default for spec in TOOLSETS[name]}
+    tools = [tool for tool in await listed(world) if tool.name in default]
     size = sum(len(tool.model_dump_json(exclude_none=True, exclude={"output_schema"})) for tool in tools)
 
     assert len(tools) <= 25
@@ -114,8 +126,8 @@ async def test_toolsets_narrow_what_is_offered(tmp_path):
     assert {spec.name for spec in TOOLSETS["files"]} == names
 
 
-async def test_prompts_have_a_title_a_purpose_and_name_only_tools_that_exist(world):
-    names = {spec.name for spec in ALL}
+async def test_prompts_have_a_title_a_purpose_and_name_only_tools_and_templates_that_exist(world):
+    names = {*(spec.name for spec in ALL), *NAMES}
     for prompt in (await world.client.list_prompts()).prompts:
         text = (await world.client.get_prompt(prompt.name)).messages[0].content.text
         assert prompt.title
