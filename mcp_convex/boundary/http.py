@@ -16,7 +16,7 @@ from mcp.server.auth.provider import TokenVerifier as SdkTokenVerifier
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from mcp.server.transport_security import TransportSecuritySettings
-from pydantic import AnyHttpUrl, SecretStr
+from pydantic import AnyHttpUrl, ConfigDict, SecretStr, TypeAdapter
 from starlette.applications import Starlette
 from starlette.authentication import AuthenticationError
 from starlette.middleware import Middleware
@@ -33,6 +33,7 @@ from mcp_convex.domain.models import LOCAL_PRINCIPAL, PrincipalId
 
 PATH = "/mcp"
 
+_EXACT_URL = TypeAdapter(AnyHttpUrl, config=ConfigDict(url_preserve_empty_path=True))
 _NARROWING = "mcp_convex.narrowing"
 _LONGEST_TOKEN = 16_384
 """Characters."""
@@ -45,10 +46,15 @@ class Access:
     check: TokenCheck | None
     """None admits everybody who reaches the port, as the person at this machine."""
     required_scopes: Sequence[str] = ()
-    issuer: str | None = None
-    public_url: str | None = None
+    resource: tuple[AnyHttpUrl, AnyHttpUrl] | None = None
+    """What this server is to an issuer, and the issuer; both exactly as they are given (`exact_url`)."""
     hosts: Sequence[str]
     origins: Sequence[str] = ()
+
+
+def exact_url(url: str) -> AnyHttpUrl:
+    """Return *url* as it is: names of issuers and resources are compared letter by letter."""
+    return _EXACT_URL.validate_python(url)
 
 
 class HttpFront:
@@ -79,23 +85,15 @@ class HttpFront:
             await self._empty.wait()
 
     def _routes(self, access: Access) -> list[Route]:
-        calls: ASGIApp = self._call
-        metadata: list[Route] = []
-        if access.check is not None:
-            metadata_url = None
-            if access.issuer is not None and access.public_url is not None:
-                resource = AnyHttpUrl(access.public_url)
-                metadata_url = build_resource_metadata_url(resource)
-                metadata = create_protected_resource_routes(
-                    resource, [AnyHttpUrl(access.issuer)], list(access.required_scopes), resource_name="mcp-convex"
-                )
-            calls = RequireAuthMiddleware(calls, list(access.required_scopes), metadata_url)
-        return [
-            Route(PATH, endpoint=_App(calls)),
-            Route("/healthz", endpoint=_alive),
-            Route("/readyz", endpoint=self._ready),
-            *metadata,
-        ]
+        health = [Route("/healthz", endpoint=_alive), Route("/readyz", endpoint=self._ready)]
+        if access.check is None:
+            return [*health, Route(PATH, endpoint=_App(self._call))]
+        scopes = list(access.required_scopes)
+        if access.resource is None:
+            return [*health, Route(PATH, endpoint=RequireAuthMiddleware(self._call, scopes))]
+        resource, issuer = access.resource
+        calls = RequireAuthMiddleware(self._call, scopes, build_resource_metadata_url(resource))
+        return [*health, Route(PATH, endpoint=calls), *create_protected_resource_routes(resource, [issuer], scopes)]
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)

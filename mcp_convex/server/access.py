@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from pydantic import AnyHttpUrl, SecretStr
 
-from mcp_convex.boundary.http import Access
+from mcp_convex.boundary.http import Access, exact_url
 from mcp_convex.boundary.listening import is_loopback
 from mcp_convex.domain.errors import SettingsInvalid
 from mcp_convex.domain.identity import Identity, TokenCheck
@@ -42,13 +42,18 @@ async def opened_access(settings: Settings) -> AsyncGenerator[Access]:
         yield Access(
             check=_AnyOf(checks) if checks else None,
             required_scopes=settings.required_scopes,
-            issuer=settings.issuer,
-            public_url=settings.public_url,
+            resource=_resource(settings),
             hosts=(*public, *(_HERE if local else ()), *settings.allowed_hosts),
             origins=settings.allowed_origins,
         )
     finally:
         await issuer.aclose()
+
+
+def _resource(settings: Settings) -> tuple[AnyHttpUrl, AnyHttpUrl] | None:
+    if settings.public_url is None or settings.issuer is None:
+        return None
+    return exact_url(settings.public_url), exact_url(settings.issuer)
 
 
 def _checks(settings: Settings, issuer: Issuer) -> Iterator[TokenCheck]:

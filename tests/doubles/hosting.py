@@ -52,8 +52,9 @@ class Hosted:
             yield World(client=client, settings=self.settings, era=mode)
 
 
-def hosted_settings(folder: Path, **flags: str) -> Settings:
-    return load({"data_dir": str(folder / "data"), "listen_port": "0", **flags}, {})
+def hosted_settings(folder: Path, environ: Mapping[str, str] | None = None, **flags: str) -> Settings:
+    """Return settings for a server below *folder*, at a port that is free."""
+    return load({"data_dir": str(folder / "data"), "listen_port": "0", **flags}, environ or {})
 
 
 @asynccontextmanager

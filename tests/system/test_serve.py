@@ -1,0 +1,88 @@
+"""`mcp-convex serve` as an operator runs it: a process that is told to end while calls are under way."""
+
+from __future__ import annotations
+
+import json
+import signal
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from anyio.streams.text import TextReceiveStream
+
+from tests.doubles.hosting import Hosted, hosted_settings, tokens_file
+from tests.system.processes import until_gone
+from tests.system.spawning import command
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def serving(folder, *flags: str):
+    """Spawn a server that knows alice, and give it with its process."""
+    file, tokens = tokens_file(folder, "alice")
+    settings = hosted_settings(folder, tokens_file=str(file))
+    argv = [*command(settings, "serve"), "--listen-port", "0", "--tokens-file", str(file), *flags]
+    async with await anyio.open_process(argv, stderr=None) as process:
+        try:
+            with anyio.fail_after(30):
+                said = await TextReceiveStream(process.stdout).receive()
+            yield Hosted(settings, url=said.removeprefix("Serving at ").strip().rstrip("."), tokens=tokens), process
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_call_under_way_is_answered_after_sigterm_and_the_next_is_refused(tmp_path, mode):
+    async with serving(tmp_path) as (host, process):
+        host.furnish("tokens-file alice")
+        outcome: list[str] = []
+        bundling = anyio.Event()
+
+        async def on_progress(done: float, total: float | None, doing: str | None) -> None:
+            bundling.set()
+
+        async def push() -> None:
+            async with host.client(host.tokens["alice"], mode=mode) as world:
+                await world.hold({})
+                pushed = await world.client.call_tool("push", {}, progress_callback=on_progress)
+                outcome.append(pushed.structured_content["outcome"])
+
+        async with anyio.create_task_group() as tasks, host.http(host.tokens["alice"]) as kept_alive:
+            tasks.start_soon(push)
+            assert 200 == (await kept_alive.get(f"{host.origin}/readyz")).status_code
+            with anyio.fail_after(30):
+                await bundling.wait()
+            process.send_signal(signal.SIGTERM)
+            with anyio.fail_after(5):
+                while (await kept_alive.get(f"{host.origin}/readyz")).status_code == 200:
+                    pass
+            refused = await kept_alive.post(host.url, json={})
+            assert (503, "draining") == (refused.status_code, refused.json()["error"]["code"])
+            with anyio.fail_after(30):
+                assert 0 == await process.wait()
+        assert ["pushed"] == outcome
+    await until_gone(tmp_path)
+
+
+async def test_a_call_that_does_not_end_in_time_is_ended(tmp_path):
+    async with serving(tmp_path, "--drain-s", "0") as (host, process):
+        host.furnish("tokens-file alice")
+        async with host.http(host.tokens["alice"]) as http:
+            begun = anyio.Event()
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+
+            async def slowly():
+                yield body[:10].encode()
+                begun.set()
+                await anyio.sleep_forever()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(lambda: http.post(host.url, content=slowly()))
+                await begun.wait()
+                process.terminate()
+                with anyio.fail_after(10):
+                    assert 0 == await process.wait()
+                tasks.cancel_scope.cancel()
+    await until_gone(tmp_path)
