@@ -27,7 +27,13 @@ class Logs:
     def __init__(self) -> None:
         self._entries: deque[tuple[float, Entry]] = deque(maxlen=_KEPT)
         self._last_ms = 0.0
+        self._closed = False
         self.added = Signal()
+
+    def close(self) -> None:
+        """Answer whoever waits, for the server is about to end."""
+        self._closed = True
+        self.added.notify()
 
     def add(self, entry: Entry) -> None:
         """Keep *entry*; the oldest beyond a bound go."""
@@ -43,7 +49,7 @@ class Logs:
     async def wait_after(self, cursor_ms: float, timeout_s: float) -> tuple[list[Entry], float]:
         """Return as `after` does, as soon as there is something or *timeout_s* seconds are over."""
         with anyio.move_on_after(timeout_s):
-            while not self.after(cursor_ms)[0]:
+            while not self._closed and not self.after(cursor_ms)[0]:
                 await self.added.wait()
         return self.after(cursor_ms)
 

@@ -40,7 +40,8 @@ async def serving(name: str, place: Place, key: AdminKeyValue, launcher: Launche
                     _served(for_cloud, cloud, servers),
                     _served(for_site, site, servers),
                 ):
-                    yield urls
+                    with contextlib.closing(deployment.logs):
+                        yield urls
             finally:
                 with anyio.CancelScope(shield=True):
                     await deployment.close()

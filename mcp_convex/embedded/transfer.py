@@ -72,7 +72,9 @@ class TransferRoutes:
         file = self._exports / f"{ts}.zip"
         if not ts.isdigit() or not file.exists():
             raise not_found("There is no such export.")
-        return FileResponse(file, filename=f"snapshot_{self._deployment.name}_{ts}.zip", media_type="application/zip")
+        # The CLI takes the name as it stands, quotes and all.
+        name = f"attachment; filename=snapshot_{self._deployment.name}_{ts}.zip"
+        return FileResponse(file, headers={"Content-Disposition": name}, media_type="application/zip")
 
     async def start_upload(self, request: Request) -> Response:
         """Answer with the token under which the parts of one file are uploaded."""

@@ -139,12 +139,13 @@ async def test_a_snapshot_is_exported_and_imported_again(chat: Running) -> None:
     upload_url = await chat.value("mutation", "files:uploadUrl")
     stored = (await chat.http.post(upload_url, content=b"kept", headers={"content-type": "text/plain"})).json()
     before = await chat.value("query", "messages:list")
-    exported = await chat.convex("export", "--path", "snapshot.zip", "--include-file-storage")
+    exported = await chat.convex("export", "--path", ".", "--include-file-storage")
+    [snapshot] = chat.project.glob("snapshot_*.zip")
     await chat.value("mutation", "messages:send", {"author": "late", "body": "goes away"})
-    imported = await chat.convex("import", "--replace-all", "-y", "snapshot.zip")
+    imported = await chat.convex("import", "--replace-all", "-y", snapshot.name)
 
     assert 0 == exported.code, exported.said
-    with zipfile.ZipFile(chat.project / "snapshot.zip") as archive:
+    with zipfile.ZipFile(snapshot) as archive:
         assert {"messages/documents.jsonl", f"_storage/{stored['storageId']}"} <= set(archive.namelist())
     assert 0 == imported.code, imported.said
     assert before == await chat.value("query", "messages:list")

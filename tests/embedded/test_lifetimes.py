@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -73,7 +74,7 @@ async def test_code_data_env_vars_and_urls_are_the_same_after_a_restart(folder: 
     async with running(folder, {}) as after:
         assert (target, key) == (after.reach.target, after.key)
         assert documents == await after.value("query", "messages:list")
-        assert "hi" == await after.value("query", "messages:env")
+        assert ["hi", "hi"] == [await after.value("query", f"messages:{name}") for name in ("env", "early")]
 
 
 async def test_a_server_that_is_killed_loses_nothing_and_leaves_no_engine(folder: Path) -> None:
@@ -100,6 +101,17 @@ async def test_two_processes_share_one_deployment(folder: Path) -> None:
         assert url == second.reach.target.url
         assert [] == launcher.started
         assert "first" in await bodies(second)
+
+
+async def test_who_waits_for_logs_is_answered_when_the_deployment_ends(folder: Path) -> None:
+    async with running(folder, {}) as deployment:
+        at = urlsplit(deployment.reach.target.url)
+        waiting = await anyio.connect_tcp(str(at.hostname), int(at.port or 0))
+        asks = "GET /api/stream_function_logs?cursor=9e15 HTTP/1.1"
+        await waiting.send(f"{asks}\r\nHost: {at.netloc}\r\nAuthorization: Convex {deployment.key}\r\n\r\n".encode())
+        await deployment.http.get("/version")
+    async with waiting:
+        assert (await waiting.receive()).startswith(b"HTTP/1.1 200 OK")
 
 
 @pytest.fixture
