@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from mcp_convex.domain import paths
-from mcp_convex.domain.errors import InputError
+from mcp_convex.domain.errors import InputError, NotFound
 from mcp_convex.domain.models import FileEntry, FilePath
 from mcp_convex.domain.ports.checks import ReadFile, SourceChecks
 from mcp_convex.domain.pushes import Diagnostic
@@ -27,15 +29,27 @@ class OfflineChecks(SourceChecks):
         self._turn = asyncio.Lock()
 
     async def check(
-        self, files: Sequence[FileEntry], read: ReadFile, *, env_vars: Collection[str] | None = None
+        self,
+        files: Sequence[FileEntry],
+        read: ReadFile,
+        *,
+        clients: Collection[FilePath] | None = None,
+        env_vars: Collection[str] | None = None,
     ) -> tuple[Diagnostic, ...]:
+        if not any(_is_code(entry) for entry in files):
+            return ()
         async with self._turn:
             if self._checker is None:
                 self._checker = await asyncio.to_thread(_opened)
-            workspace = await _workspace(files, read, env_vars)
-            missing = self._checker.missing(workspace)
-            contents = {path: await read(FilePath(path)) for path in missing}
+            workspace = await _workspace(files, read, clients, env_vars)
+            contents: dict[str, bytes | None] = {}
+            for path in self._checker.missing(workspace):
+                contents[path] = await _content(read, path)
             return await asyncio.to_thread(_checked, self._checker, workspace, contents)
+
+
+def _is_code(entry: FileEntry) -> bool:
+    return posixpath.splitext(entry.path)[1] in _SUFFIXES
 
 
 def _opened() -> Checker:
@@ -44,20 +58,39 @@ def _opened() -> Checker:
     return Checker()
 
 
-def _checked(checker: Checker, workspace: Workspace, contents: dict[str, bytes]) -> tuple[Diagnostic, ...]:
-    checker.learn(workspace, contents)
+async def _content(read: ReadFile, path: str) -> bytes | None:
+    try:
+        return await read(FilePath(path))
+    except NotFound:
+        return None  # deleted meanwhile
+
+
+def _checked(checker: Checker, workspace: Workspace, contents: Mapping[str, bytes | None]) -> tuple[Diagnostic, ...]:
+    present = {path: data for path, data in contents.items() if data is not None}
+    code = {path: digest for path, digest in workspace.code.items() if path not in contents}
+    # What was read counts, not what was listed: a person may have saved the file in between.
+    code |= {path: sha256(data).hexdigest() for path, data in present.items()}
+    workspace = replace(workspace, code=code)
+    checker.learn(workspace, present)
     return checker.check(workspace)
 
 
-async def _workspace(files: Sequence[FileEntry], read: ReadFile, env_vars: Collection[str] | None) -> Workspace:
+async def _workspace(
+    files: Sequence[FileEntry], read: ReadFile, clients: Collection[FilePath] | None, env_vars: Collection[str] | None
+) -> Workspace:
     from mcp_convex.checks.checker import Workspace, dependencies  # noqa: PLC0415 - as above
 
     listed = frozenset(str(entry.path) for entry in files)
     convex_json = await read(FilePath("convex.json")) if "convex.json" in listed else b"{}"
     package_json = await read(FilePath("package.json")) if "package.json" in listed else b"{}"
+    functions = _functions_folder(convex_json)
     return Workspace(
-        functions=_functions_folder(convex_json),
-        code={str(entry.path): entry.sha256 for entry in files if posixpath.splitext(entry.path)[1] in _SUFFIXES},
+        functions=functions,
+        code={
+            str(entry.path): entry.sha256
+            for entry in files
+            if _is_code(entry) and (clients is None or entry.path in clients or entry.path.startswith(f"{functions}/"))
+        },
         paths=listed,
         packages=dependencies(package_json),
         env_vars=None if env_vars is None else frozenset(env_vars),

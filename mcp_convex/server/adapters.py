@@ -13,12 +13,22 @@ import anyio.to_thread
 from pydantic import SecretStr
 
 from mcp_convex.broker import LocalGate, Tuning
+from mcp_convex.checks import OfflineChecks
 from mcp_convex.convex_api.cli_login import CliLoginFile
 from mcp_convex.convex_api.deployment import HttpDeploymentApi
 from mcp_convex.convex_api.management import HttpManagementApi
 from mcp_convex.convex_api.oauth import HttpOAuthApi, OAuthApplication
 from mcp_convex.domain.errors import SettingsInvalid
-from mcp_convex.domain.ports import CliLogin, DeploymentApi, EmbeddedDeployments, Gate, ManagementApi, OAuthApi, Sandbox
+from mcp_convex.domain.ports import (
+    CliLogin,
+    DeploymentApi,
+    EmbeddedDeployments,
+    Gate,
+    ManagementApi,
+    OAuthApi,
+    Sandbox,
+    SourceChecks,
+)
 from mcp_convex.embedded import LocalEmbeddedDeployments
 from mcp_convex.sandboxes import ConfinedLauncher, LocalSandbox, hide_memory, npm_environment
 from mcp_convex.server.e2b import e2b_account
@@ -52,6 +62,7 @@ class Adapters:
     cli_login: CliLogin | None
     gate: Gate
     sandbox: Sandbox
+    checks: SourceChecks
 
 
 @asynccontextmanager
@@ -97,6 +108,7 @@ async def opened_adapters(settings: Settings, place: Place, shared: Shared) -> A
                 cli_login=None if place.served else _cli_login(settings),
                 gate=shared.gate,
                 sandbox=sandbox,
+                checks=OfflineChecks(),
             )
         finally:
             await sandbox.close()

@@ -26,6 +26,7 @@ from mcp_convex.services.projects import ProjectService
 from mcp_convex.services.provisioning import ProvisioningPorts
 from mcp_convex.services.pushes import PushBounds, PushParts, PushPorts, PushService
 from mcp_convex.services.snapshots import SnapshotPorts, SnapshotService
+from mcp_convex.services.source_checks import SourceCheckPorts, SourceCheckService
 from mcp_convex.services.targets import TargetPorts, TargetService
 from mcp_convex.services.templates import TemplateService
 from mcp_convex.settings import Settings
@@ -79,19 +80,22 @@ def _services(
         leases=store.leases,
         sandbox=sandbox,
     )
+    files = FileService(sandbox, adapters.checks, policy)
     snapshots = SnapshotService(
         SnapshotPorts(sandbox=sandbox, store=store.snapshots, api=api), targets, policy, owner=owner
     )
     cli_ports = CliPorts(sandbox=sandbox, gate=adapters.gate, leases=store.leases)
     cli = CliRuns(cli_ports, snapshots, workspace=owner[1], lease_s=settings.push_lease_s)
     parts = PushParts(cli=cli, targets=targets, snapshots=snapshots)
-    files = FileService(sandbox, policy)
     templates = TemplateService(find_asset("resources/templates"), files)
+    pushes = PushService(pushing, parts, policy, owner=owner, bounds=bounds)
+    checking = SourceCheckPorts(checks=adapters.checks, sandbox=sandbox, api=api)
     return Services(
         files=files,
+        source_checks=SourceCheckService(checking, pushes, targets),
         templates=templates,
         docs=DocService(find_asset("resources/guidelines"), templates, FtsPassageIndex),
-        pushes=PushService(pushing, parts, policy, owner=owner, bounds=bounds),
+        pushes=pushes,
         snapshots=snapshots,
         functions=FunctionService(api, targets, policy),
         data=DataService(api, targets),

@@ -17,6 +17,7 @@ from mcp_convex.services.logs import LogService
 from mcp_convex.services.projects import ProjectService
 from mcp_convex.services.pushes import PushService
 from mcp_convex.services.snapshots import SnapshotService
+from mcp_convex.services.source_checks import SourceCheckService
 from mcp_convex.services.targets import TargetService
 from mcp_convex.services.templates import TemplateService
 
@@ -28,6 +29,7 @@ class Services:
     files: FileService
     templates: TemplateService
     docs: DocService
+    source_checks: SourceCheckService
     pushes: PushService
     snapshots: SnapshotService
     functions: FunctionService

@@ -12,7 +12,9 @@ from mcp_convex.domain import paths
 from mcp_convex.domain.errors import EditMismatch, InvalidArguments, NotFound, StaleBase, TooLarge
 from mcp_convex.domain.models import FileEntry, FilePath, Model
 from mcp_convex.domain.policy import Policy
-from mcp_convex.domain.ports import Sandbox
+from mcp_convex.domain.ports import Sandbox, SourceChecks
+from mcp_convex.domain.pushes import Diagnostic
+from mcp_convex.services.change_checks import ChangeChecks
 
 SHOWN_CHARACTERS = 60_000
 """The most characters of a file that one answer holds."""
@@ -44,6 +46,9 @@ class ChangedFile(Model):
 
 class Written(Model):
     changes: tuple[ChangedFile, ...]
+    diagnostics: tuple[Diagnostic, ...] = Field(
+        default=(), description="What is wrong with these files, and what they break elsewhere. They are written."
+    )
     next_step: str | None = Field(default=None, description="What a template needs beside its files.")
 
 
@@ -57,8 +62,9 @@ class FileContent(Model):
 
 
 class FileService:
-    def __init__(self, sandbox: Sandbox, policy: Policy) -> None:
+    def __init__(self, sandbox: Sandbox, checks: SourceChecks, policy: Policy) -> None:
         self._sandbox = sandbox
+        self._checks = ChangeChecks(checks, sandbox)
         self._policy = policy
 
     async def list(self) -> tuple[FileEntry, ...]:
@@ -121,8 +127,12 @@ class FileService:
         paths.check_collisions([path for path, change in approved if not change.delete], entries)
         _check_base({paths.approve(path): digest for path, digest in (base or {}).items()}, entries)
         contents = {path: await self._after(path, change, entries) for path, change in approved}
+        before = await self._checks.before(entries)
         await self._sandbox.write({path: data for path, data in contents.items() if _differs(path, data, entries)})
-        return Written(changes=tuple(_changed(path, data, entries) for path, data in contents.items()))
+        return Written(
+            changes=tuple(_changed(path, data, entries) for path, data in contents.items()),
+            diagnostics=await self._checks.after(entries, contents, before),
+        )
 
     async def init(self) -> tuple[FilePath, ...]:
         """

@@ -63,21 +63,23 @@ async def write_files(
 
     Each change has a `path` and one of: `content` (the whole file), `old` and `new` (the
     text to replace must stand in the file exactly once), or `delete: true`. Never write
-    `convex/_generated/`, `.env` files or `node_modules/`: they are made by the push.
+    `convex/_generated/`, `.env` files or `node_modules/`: the push makes them.
+    The answer says what is wrong: mend errors first.
     A `template` begins a part of an app with code that is known to push.
     """
     return await (await services(ctx)).templates.write(template, changes, base)
 
 
-@tool("Type-check the files", Effect.READS)
-async def check_files(ctx: Ctx) -> CheckResult:
+@tool("Check the files", Effect.READS)
+async def check_files(
+    ctx: Ctx,
+    *,
+    types: Annotated[bool, Field(description="False leaves bundler and compiler out.")] = True,
+) -> CheckResult:
     """
-    Bundle and type-check the current sources without a deployment. Nothing goes live.
-
-    Use it while a change is not ready to be pushed. `push` runs the same check itself,
-    so there is no need to call this first.
+    Check, bundle and type-check the current sources. Nothing goes live.
     """
-    return await (await services(ctx)).pushes.check(ContextProgress(ctx))
+    return await (await services(ctx)).source_checks.check(ContextProgress(ctx), types=types)
 
 
 @tool("Restore files", Effect.WRITES)

@@ -1,5 +1,6 @@
 """What the services need from the outside. Adapters implement these; tests fake them."""
 
+from mcp_convex.domain.ports.checks import ReadFile, SourceChecks
 from mcp_convex.domain.ports.connecting import (
     CliLogin,
     ManagementApi,
@@ -51,8 +52,10 @@ __all__ = [
     "PushStore",
     "PushTerms",
     "Reach",
+    "ReadFile",
     "Sandbox",
     "SnapshotStore",
+    "SourceChecks",
     "TargetStore",
     "Visit",
 ]

@@ -16,7 +16,12 @@ class SourceChecks(ABC):
 
     @abstractmethod
     async def check(
-        self, files: Sequence[FileEntry], read: ReadFile, *, env_vars: Collection[str] | None = None
+        self,
+        files: Sequence[FileEntry],
+        read: ReadFile,
+        *,
+        clients: Collection[FilePath] | None = None,
+        env_vars: Collection[str] | None = None,
     ) -> tuple[Diagnostic, ...]:
         """
         Return what is wrong with a workspace, errors first, then by file and line.
@@ -25,6 +30,7 @@ class SourceChecks(ABC):
 
         Args:
             files: All that the workspace holds.
-            read: Gives a file's content; asked only for files that were not seen before.
+            read: Gives a file's content; asked only for content that was not seen before.
+            clients: Of the files that use the functions from outside their folder, those to look at; None for all.
             env_vars: The names that the deployment has set; None where that is not known.
         """

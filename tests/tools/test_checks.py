@@ -1,0 +1,81 @@
+"""What `write_files` and `check_files` say of sources before any of them is pushed, through the protocol."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+SCHEMA = """\
+import { defineSchema, defineTable } from "convex/server";
+import { v } from "convex/values";
+
+export default defineSchema({ notes: defineTable({ text: v.string() }).index("by_text", ["text"]) });
+"""
+LIST = """\
+import { query } from "./_generated/server";
+
+export const list = query({
+  args: {},
+  handler: async (ctx) => await ctx.db.query("notes").withIndex("by_text").take(5),
+});
+"""
+
+
+@pytest.fixture
+async def notes(world):
+    """Give the workspace a schema and a query, and take both away again."""
+    written = await world.content("write_files", changes=changes({"schema": SCHEMA, "notes": LIST}))
+    assert [] == [each for each in written["diagnostics"] if each["severity"] == "error"]
+    yield world
+    for name in ("schema", "notes"):
+        (world.workspace / f"convex/{name}.ts").unlink(missing_ok=True)
+
+
+def changes(files):
+    return [{"path": f"convex/{name}.ts", "content": text} for name, text in files.items()]
+
+
+def seen(answer, *, severity="error"):
+    return [(each["file"], each["code"]) for each in answer["diagnostics"] if each["severity"] == severity]
+
+
+async def test_a_write_is_done_and_its_answer_says_what_is_wrong_with_it(notes):
+    result = await notes.call(
+        "write_files", changes=changes({"notes": LIST.replace('query("notes")', 'query("note")')})
+    )
+
+    assert [("convex/notes.ts", "unknown_table")] == seen(result.structured_content)
+    assert "error unknown_table: The schema has no table `note`; it has notes." in result.content[0].text
+    assert 'query("note")' in (notes.workspace / "convex/notes.ts").read_text()
+
+
+async def test_a_write_says_what_it_breaks_elsewhere_and_only_that(notes):
+    schema = SCHEMA.replace("by_text", "by_words")
+
+    broken = await notes.content("write_files", changes=changes({"schema": schema}))
+    assert [("convex/notes.ts", "unknown_index")] == seen(broken)
+    other = await notes.content("write_files", changes=changes({"schema": schema.replace("text", "words")}))
+    assert [] == seen(other)
+
+
+async def test_files_are_checked_without_bundler_and_compiler(notes):
+    (notes.workspace / "convex/notes.ts").write_text(LIST.replace("by_text", "by_time"))
+
+    checked = (await notes.call("check_files", types=False)).structured_content
+
+    assert (False, "source", [("convex/notes.ts", "unknown_index")]) == (
+        checked["ok"],
+        checked["failure"],
+        seen(checked),
+    )
+    assert "convex/notes.ts" in checked["next_step"]
+
+
+async def test_compiler_and_checks_say_the_same_thing_once(notes):
+    (notes.workspace / "convex/notes.ts").write_text(LIST.replace("by_text", "by_time") + "// ... rest of the code\n")
+
+    checked = (await notes.call("check_files")).structured_content
+
+    assert [("convex/notes.ts", "TS2345")] == seen(checked)
+    assert [("convex/notes.ts", "elision")] == seen(checked, severity="warning")
