@@ -79,6 +79,8 @@ _ENV_VAR_REFUSALS: Mapping[str, str] = MappingProxyType(
         "EnvVarTotalSizeLimitMet": "The env vars together would be larger than the deployment takes.",
         "EnvVarNameForbidden": "That name is built in and cannot be set.",
         "RequiredEnvironmentVariable": "The live code declares that env var as required, so it cannot be unset.",
+        "AuthConfigMissingEnvironmentVariable": "The live auth config reads an env var that would not be set.",
+        "InvalidModules": "The live code throws where it reads these env vars outside of a function.",
     }
 )
 

@@ -126,16 +126,19 @@ class Deployment:
         Set and unset env vars, all or none.
 
         Raises:
-            Refusal: One of them is not allowed, or the auth config needs one that would go.
+            Refusal: One of them is not allowed, or what is live would not load with them.
         """
         async with self._pushing:
             values = self.env.changed(changes, self.live.required_env if self.live else ())
+            # Modules are imported again, as in Convex at each call: what reads env vars outside a function sees them.
+            copy = await to_thread.run_sync(self._copied, self.live) if self.live else None
             try:
-                answer = await self.call("env", env=values)
+                answer = await self.call("env", env=values, root=copy and _root(copy), deadline_s=LOAD_S)
             except EngineRefused as exc:
                 raise bad_request(exc.code, exc.message) from exc
             self.env.replace(values)
-            self._live.set_auth(answer["appAuth"])
+            if copy:
+                self._live.renew(copy.with_auth(answer["appAuth"]))
             self._changed()
 
     async def _loaded(self, push: Push) -> Candidate:
@@ -152,8 +155,14 @@ class Deployment:
         self._candidate = Candidate(push.loaded(answer), engine, env)
         return self._candidate
 
-    def _terms(self, push: Push) -> dict[str, Any]:
-        return {"root": f"code/{push.id}", "env": self.env.values, "urls": self.urls._asdict(), "name": self.name}
+    def _copied(self, push: Push) -> Push:
+        copy = push.copied()
+        self._code.write(copy, self._modules)
+        return copy
+
+    def _terms(self, push: Push | None) -> dict[str, Any]:
+        root = push and _root(push)
+        return {"root": root, "env": self.env.values, "urls": self.urls._asdict(), "name": self.name}
 
     def _tidy(self) -> None:
         kept = [*self.started.all(), *([self.live] if self.live else [])]
@@ -174,6 +183,11 @@ class Deployment:
                 self.commits.commit(int(event["ts"]), event["tables"])
             case _:
                 pass
+
+
+def _root(push: Push) -> str:
+    """Return where the engine finds *push*."""
+    return f"code/{push.id}"
 
 
 def _analysis_failure(exc: EngineRefused | EngineFailed) -> tuple[str, str]:

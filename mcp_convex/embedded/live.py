@@ -26,8 +26,8 @@ _QUIESCE_S = 5.0
 _FIRST_DELAY_S = 0.1
 _LAST_DELAY_S = 10.0
 
-Terms = Callable[[Push], dict[str, Any]]
-"""What an engine is told together with what it shall load."""
+Terms = Callable[[Push | None], dict[str, Any]]
+"""What an engine is told together with what it shall load, or with nothing where nothing was pushed."""
 
 
 @dataclass(slots=True)
@@ -118,11 +118,10 @@ class Live:
                 tasks.start_soon(old.kill)
                 self._commits.commit(opened, [])
 
-    def set_auth(self, app_auth: list[dict[str, Any]]) -> None:
-        """Keep the auth config of what is live, evaluated anew."""
-        if self.push:
-            self.push = self.push.with_auth(app_auth)
-            durable.write_json(self._file, self.push.record())
+    def renew(self, push: Push) -> None:
+        """Keep *push*, the live one as it is since env vars were changed."""
+        self.push = push
+        durable.write_json(self._file, push.record())
 
     async def close(self) -> None:
         """Let the engine finish what runs, within bounds, and end it."""
@@ -143,8 +142,7 @@ class Live:
     async def _revived(self) -> Engine:
         engine = await self._engines.take(fresh=bool(self.push and self.push.packages))
         try:
-            if self.push:
-                await engine.call("load", **self._terms(self.push), deadline_s=LOAD_S)
+            await engine.call("load", **self._terms(self.push), deadline_s=LOAD_S)
             opened = await engine.call("open", deadline_s=_OPEN_S)
         except EngineRefused as exc:
             await engine.kill()

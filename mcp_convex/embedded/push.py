@@ -87,6 +87,10 @@ class Push:
             missing_env=answer["missingEnv"],
         )
 
+    def copied(self) -> Push:
+        """Return the push under an id of its own."""
+        return replace(self, id=_new_id())
+
     def with_auth(self, app_auth: list[dict[str, Any]]) -> Push:
         """Return the push with its auth config evaluated anew."""
         return replace(self, app_auth=app_auth)
@@ -137,7 +141,7 @@ class Push:
             packages = [dependency["name"] for dependency in body["nodeDependencies"]]
         except (KeyError, TypeError, AttributeError) as exc:
             raise bad_request("BadPushRequest", f"The push lacks {exc}, or it is not what it should be.") from exc
-        return cls(secrets.token_hex(8), functions, body.get("nodeVersion"), definitions, packages)
+        return cls(_new_id(), functions, body.get("nodeVersion"), definitions, packages)
 
 
 class PushFolder:
@@ -174,6 +178,10 @@ class PushFolder:
         for folder in durable.make_folder(self._folder).iterdir():
             if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
 
 
 def _definition_of(record: dict[str, Any]) -> Definition:

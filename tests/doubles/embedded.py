@@ -144,6 +144,8 @@ export const hidden = internalQuery({ args: {}, handler: () => "for admins" });
 export const refuse = mutation({ args: {}, handler: () => { throw new ConvexError({ why: "no" }); } });
 export const boom = query({ args: {}, handler: () => { throw new Error("boom"); } });
 export const env = query({ args: {}, handler: () => process.env.GREETING ?? null });
+const greeting = process.env.GREETING ?? null;
+export const early = query({ args: {}, handler: () => greeting });
 export const me = query({ args: {}, handler: (ctx) => ctx.auth.getUserIdentity() });
 export const odd = query({ args: {}, handler: () => ({ big: 7n, bytes: new ArrayBuffer(2), nothing: NaN }) });
 """,

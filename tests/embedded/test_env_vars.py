@@ -73,6 +73,19 @@ async def test_there_are_bounds_to_how_many_and_how_much(bare: Running) -> None:
     assert {} == await values(bare)
 
 
+async def test_a_one_off_query_sees_env_vars_before_anything_was_pushed(bare: Running) -> None:
+    source = """
+    import { query } from "convex:/_system/repl/wrappers.js";
+    export default query(async () => [process.env.EARLY, process.env.CONVEX_CLOUD_URL]);
+    """
+    await change(bare, {"name": "EARLY", "value": "bird"})
+    body = {"adminKey": bare.key, "args": {}, "bundle": {"path": "testQuery.js", "source": source}, "format": "json"}
+    answer = await bare.http.post("/api/run_test_function", json=body)
+    await change(bare, {"name": "EARLY", "value": None})
+
+    assert ["bird", bare.reach.target.url] == answer.json()["value"]
+
+
 async def test_a_deployment_without_code_answers_what_it_can(bare: Running) -> None:
     info = await bare.http.get("/api/v1/deployment_info")
     spec = await bare.value("query", "_system/cli/modules:apiSpec")

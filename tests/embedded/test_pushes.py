@@ -142,6 +142,12 @@ async def test_an_env_var_that_changes_during_a_push_makes_it_start_again(chat: 
     assert 200 == finished.status_code, finished.text
 
 
+async def test_env_vars_that_change_are_seen_outside_functions_too(chat: Running) -> None:
+    for greeting in ("one", "two"):
+        await chat.convex("env", "set", "GREETING", greeting)
+        assert greeting == await chat.value("query", "messages:early")
+
+
 async def test_a_push_whose_schema_another_push_has_overwritten_loses(chat: Running) -> None:
     first = Pusher(chat)
     chat.write({"convex/schema.ts": CHAT["convex/schema.ts"].replace('.index("by_author", ["author"])', "")})

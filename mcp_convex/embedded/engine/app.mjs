@@ -32,28 +32,29 @@ function dependenciesFirst(definitions) {
 export class App {
   #push;
   #modules = new Map();
-  #env;
-  analysis = {};
-  components = mountComponents(
-    { "": { definition: { httpMounts: {}, childComponents: [] }, functions: {} } },
-    { env: {}, builtIn: {} },
-  );
+  #env = {};
+  analysis = { "": { definition: { httpMounts: {}, childComponents: [] }, functions: {} } };
+  components = mountComponents(this.analysis, { env: {}, builtIn: {} });
   appAuth = [];
   urls = { cloud: "", site: "" };
   name = "embedded";
 
-  /** Load the push at *root*. Throws the errors of `load`. */
+  /** Load the push at *root*, if there is one. Throws the errors of `load`. */
   static async load({ root, env, urls, name }) {
     const app = new App();
     app.urls = urls;
     app.name = name ?? app.name;
     app.#env = env;
-    app.#push = new Push(root);
-    if (app.#push.needsNode) installCommonJs(app.#push.root);
-    await app.#analyze();
+    if (root) await app.#load(root);
     app.#mount();
-    app.appAuth = await app.#push.authProviders({ ...env, ...app.#builtIn });
     return app;
+  }
+
+  async #load(root) {
+    this.#push = new Push(root);
+    if (this.#push.needsNode) installCommonJs(this.#push.root);
+    await this.#analyze();
+    this.appAuth = await this.#push.authProviders({ ...this.#env, ...this.#builtIn });
   }
 
   get #builtIn() {
@@ -87,12 +88,9 @@ export class App {
     this.components = mountComponents(this.analysis, { env, builtIn: this.#builtIn });
   }
 
-  /** Replace the env vars. Throws `AuthConfigMissingEnvironmentVariable`, and then nothing has changed. */
-  async setEnv(env) {
-    if (!this.#push) return;
-    this.appAuth = await this.#push.authProviders({ ...env, ...this.#builtIn });
-    this.#env = env;
-    this.#mount();
+  /** Return the app under other env vars, its modules imported anew from a copy at *root*. Throws the errors of `load`. */
+  renewed(env, root) {
+    return App.load({ root, env, urls: this.urls, name: this.name });
   }
 
   /** The answer to `load`. */

@@ -9,6 +9,7 @@ import { Frame } from "./frames.mjs";
 import { installGlobals } from "./globals.mjs";
 import { HttpActions } from "./http.mjs";
 import { Lock } from "./lock.mjs";
+import { importText } from "./modules.mjs";
 import { Runner, failureOf } from "./runner.mjs";
 import { Scheduler } from "./scheduler.mjs";
 import { Files } from "./storage.mjs";
@@ -71,7 +72,7 @@ export class Engine {
     run: (args) => this.#run(args),
     runSource: (args) => this.#runSource(args),
     http: (args) => this.#live(() => this.#http.answer(args)),
-    env: ({ env }) => this.#setEnv(env),
+    env: (args) => this.#setEnv(args),
     system: ({ name, args }) => this.#answerSystem(name, args),
     "file.put": (args) => this.#live(() => this.#files.put(args)),
     "file.get": (args) => this.#readable(() => this.#files.get(args)),
@@ -154,7 +155,7 @@ export class Engine {
   #runSource({ source, component = "", args = {}, call }) {
     return this.#live(async () => {
       try {
-        const fn = await importQuery(source);
+        const fn = await importQuery(source, this.#current.envOf(component));
         const target = { ...ONE_OFF, fn };
         return outcomeOf(await this.#runner.runTarget(target, { component, args, call }));
       } catch (thrown) {
@@ -163,8 +164,8 @@ export class Engine {
     });
   }
 
-  async #setEnv(env) {
-    await this.#current.setEnv(env);
+  async #setEnv({ env, root }) {
+    this.#current = await this.#current.renewed(env, root);
     return { appAuth: this.#current.appAuth };
   }
 
@@ -174,12 +175,11 @@ export class Engine {
   }
 }
 
-/** Import a one-off query; each source is a module of its own. */
-async function importQuery(source) {
+/** Import a one-off query. */
+async function importQuery(source, env) {
   const wrappers = JSON.stringify(new URL("repl.mjs", import.meta.url).href);
-  const text = Buffer.from(source.replace(WRAPPERS, wrappers)).toString("base64");
-  const frame = new Frame({ kind: "import", component: "", path: ONE_OFF.path, env: {} });
-  const { default: fn } = await frame.run(() => import(`data:text/javascript;base64,${text}`));
+  const frame = new Frame({ kind: "import", component: "", path: ONE_OFF.path, env });
+  const { default: fn } = await frame.run(() => importText(source.replace(WRAPPERS, wrappers)));
   if (fn?.isQuery === true) return fn;
   const example = "`export default query({ handler: async (ctx) => … })`";
   throw new FunctionFailure(`The module must export a query by default: ${example}.`);

@@ -138,7 +138,7 @@ function unset([name]) {
 
 /** Each import of a text is a new module, so that it is evaluated anew. */
 let imports = 0;
-function importText(code) {
+export function importText(code) {
   imports += 1;
   const text = `${code.replace(/^\/\/# sourceMappingURL=.*$/m, "")}\n// ${imports}`;
   return import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -161,8 +163,9 @@ async def test_env_vars_and_identity_reach_functions(engine: EngineClient) -> No
     assert None is await engine.run("notes:whoAmI")
 
 
-async def test_changed_env_vars_are_seen_by_the_next_call(engine: EngineClient) -> None:
-    await engine.request("env", env={"API_KEY": "3", "GREETING": "good morning"})
+async def test_changed_env_vars_are_seen_by_the_next_call(engine: EngineClient, deployment: Path) -> None:
+    shutil.copytree(deployment / "code" / "one", deployment / "code" / "two")
+    await engine.request("env", env={"API_KEY": "3", "GREETING": "good morning"}, root="code/two")
 
     assert "good morning" == (await engine.run("notes:environment"))[0]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.doubles.engine_client import EngineRefused, running_engine
+from tests.doubles.engine_client import EngineClient, EngineRefused, running_engine
 from tests.doubles.projects import MakeProject, bundle, write_push
 from tests.embedded.engine.conftest import ENV, URLS
 
@@ -135,21 +135,43 @@ async def test_a_push_that_cannot_be_loaded_is_refused(
     assert message in refused.message
 
 
-async def test_an_env_change_that_breaks_the_auth_config_changes_nothing(
-    convex_project: MakeProject, tmp_path: Path
-) -> None:
-    sources = {
-        "convex/auth.config.ts": "export default { providers: [{ domain: process.env.ISSUER, applicationID: 'x' }] };",
-        "convex/q.ts": SERVER + "export const issuer = query(async () => process.env.ISSUER);",
-    }
-    write_push(bundle(convex_project(sources)), tmp_path / "code" / "one")
+ISSUER = {
+    "convex/auth.config.ts": "export default { providers: [{ domain: process.env.ISSUER, applicationID: 'x' }] };",
+    "convex/lib.ts": "export const issuer = process.env.ISSUER; if (issuer === 'nowhere') throw new Error('no');",
+    "convex/q.ts": SERVER + "import { issuer } from './lib'; export const read = query(async () => issuer);",
+    "convex/r.ts": SERVER + "import { issuer } from './lib'; export const read = query(async () => issuer);",
+}
+
+
+@pytest.fixture
+async def with_issuer(convex_project: MakeProject, tmp_path: Path) -> AsyncIterator[EngineClient]:
+    """A live engine whose code reads an env var outside of its functions; `code/two` is a copy of it."""
+    request = bundle(convex_project(ISSUER))
+    for root in ("one", "two"):
+        write_push(request, tmp_path / "code" / root)
     async with running_engine(tmp_path) as engine:
         await engine.request("load", root="code/one", env={"ISSUER": "https://a"}, urls=URLS)
         await engine.request("open")
-        with pytest.raises(EngineRefused, match="AuthConfigMissingEnvironmentVariable"):
-            await engine.request("env", env={})
+        yield engine
 
-        assert "https://a" == await engine.run("q:issuer")
+
+async def test_what_is_read_outside_a_function_is_read_anew_when_env_vars_change(with_issuer: EngineClient) -> None:
+    changed = await with_issuer.request("env", env={"ISSUER": "https://b"}, root="code/two")
+
+    assert ["https://b"] == [provider["domain"] for provider in changed["appAuth"]]
+    assert ["https://b"] * 2 == [await with_issuer.run("q:read"), await with_issuer.run("r:read")]
+
+
+@pytest.mark.parametrize(
+    ("env", "code"), [({}, "AuthConfigMissingEnvironmentVariable"), ({"ISSUER": "nowhere"}, "InvalidModules")]
+)
+async def test_an_env_change_with_which_the_code_does_not_load_changes_nothing(
+    with_issuer: EngineClient, env: dict[str, str], code: str
+) -> None:
+    with pytest.raises(EngineRefused, match=code):
+        await with_issuer.request("env", env=env, root="code/two")
+
+    assert "https://a" == await with_issuer.run("q:read")
 
 
 async def test_an_engine_without_a_push_serves_the_data(tmp_path: Path) -> None:
@@ -160,3 +182,19 @@ async def test_an_engine_without_a_push_serves_the_data(tmp_path: Path) -> None:
         assert [1] == [document["a"] for document in await engine.documents("anything")]
         error = await engine.failure("messages:list")
         assert "Could not find function for 'messages:list'" in error
+
+
+async def test_an_engine_without_a_push_shows_env_vars_to_one_off_queries(tmp_path: Path) -> None:
+    source = """
+    import { query } from "convex:/_system/repl/wrappers.js";
+    const outside = process.env.GREETING;
+    export default query(async () => [outside, process.env.GREETING, process.env.CONVEX_SITE_URL]);
+    """
+    async with running_engine(tmp_path) as engine:
+        await engine.request("load", root=None, env={"GREETING": "hello"}, urls=URLS)
+        await engine.request("open")
+        before = (await engine.request("runSource", source=source))["value"]
+        await engine.request("env", env={"GREETING": "bye"}, root=None)
+        after = (await engine.request("runSource", source=source))["value"]
+
+    assert [["hello", "hello", URLS["site"]], ["bye", "bye", URLS["site"]]] == [before, after]
