@@ -13,6 +13,9 @@ import pytest
 import mcp_convex
 from mcp_convex.settings import describe
 from mcp_convex.tools import TOOLSETS
+from tests import test_canary, test_provisioning_kill
+from tests.services import test_fault_matrix, test_projects
+from tests.store import test_rotation, test_two_principals
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -34,7 +37,56 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-@pytest.mark.parametrize(("name", "table"), [("tools", tools_table), ("settings", settings_table)])
+def reliability_table():
+    """Return what is withstood, with figures that the tests themselves are held to."""
+    kills = 2 * test_provisioning_kill.KILLS + len(test_provisioning_kill.STEPS)
+    steps = {*test_projects.STRAIGHT, *test_projects.LINKING, *test_fault_matrix.CALLS}
+    rows = (
+        (
+            "a secret that would show",
+            (
+                f"{len(test_canary.SECRETS)} kinds planted, each in every encoding; every tool, resource, page, log line,"
+                " audit row, file and process of a push is searched, also while the deployment repeats them in"
+                f" {len(test_canary.ROUNDS)} ways, in pieces of 7 bytes"
+            ),
+            "none shows",
+            "tests/test_canary.py",
+        ),
+        (
+            "SIGKILL while a project is made",
+            f"at least {kills} kills, one or more at every step",
+            "the next call goes on: one project, one deployment, linked",
+            "tests/test_provisioning_kill.py",
+        ),
+        (
+            "SIGKILL while keys are rotated",
+            f"at least {test_rotation.KILLS} kills, before and after each write",
+            "every credential opens, and the rotation can be repeated",
+            "tests/store/test_rotation.py",
+        ),
+        (
+            "two principals in one store",
+            f"{test_two_principals.EXAMPLES} histories of up to {test_two_principals.STEPS} steps",
+            "nothing of one reaches the other",
+            "tests/store/test_two_principals.py",
+        ),
+        (
+            "Convex fails",
+            (
+                f"{len(test_projects.FAULTS)} faults (401 to 504, silence, cut, garbage, before and after the effect) at"
+                f" {len(steps)} calls"
+            ),
+            "success or a named error in time; the next call succeeds, and nothing is made twice",
+            "tests/services/test_projects.py tests/services/test_fault_matrix.py",
+        ),
+    )
+    head = ["| what happens | how often it is tried | what comes of it | shown by `pytest` |", "|---|---|---|---|"]
+    return "\n".join(head + [f"| {what} | {tried} | {outcome} | `{shown}` |" for what, tried, outcome, shown in rows])
+
+
+@pytest.mark.parametrize(
+    ("name", "table"), [("tools", tools_table), ("settings", settings_table), ("reliability", reliability_table)]
+)
 def test_a_table_of_the_readme_is_what_the_code_says(name, table):
     text = README.read_text()
     part = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
@@ -43,6 +95,11 @@ def test_a_table_of_the_readme_is_what_the_code_says(name, table):
         text = README.read_text()
 
     assert f"{table()}\n" == part.search(text).group()
+
+
+def test_what_shows_the_reliability_is_there():
+    for path in re.findall(r"tests/\S+\.py", reliability_table()):
+        assert (ROOT / path).is_file(), path
 
 
 def test_what_is_published_carries_the_version_of_the_code():

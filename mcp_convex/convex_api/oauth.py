@@ -59,8 +59,15 @@ class _Granted(BaseModel):
 class HttpOAuthApi(OAuthApi):
     """The operator's application at Convex. `close` it in the end."""
 
-    def __init__(self, application: OAuthApplication, *, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        application: OAuthApplication,
+        *,
+        answer_s: float = ANSWER_S,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
         self._application = application
+        self._answer_s = answer_s
         self._transport = transport
 
     async def close(self) -> None:
@@ -101,7 +108,7 @@ class HttpOAuthApi(OAuthApi):
             "code_verifier": verifier.get_secret_value(),
         }
         try:
-            with anyio.fail_after(ANSWER_S):
+            with anyio.fail_after(self._answer_s):
                 status, body = await self._post("/oauth/token", form)
         except tuple(TROUBLES) as exc:
             raise _troubled(exc) from None  # its request holds the secret
@@ -120,7 +127,7 @@ class HttpOAuthApi(OAuthApi):
     async def _post(self, path: str, form: Mapping[str, str]) -> tuple[int, bytes]:
         url = self._application.provision_host + path
         headers = {"Convex-Client": f"mcp-convex-{__version__}", "Accept": "application/json"}
-        async with self._client.stream("POST", url, data=form, headers=headers, timeout=ANSWER_S) as response:
+        async with self._client.stream("POST", url, data=form, headers=headers, timeout=self._answer_s) as response:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
