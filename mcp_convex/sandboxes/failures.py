@@ -23,7 +23,8 @@ def translated(place: Path) -> Generator[None]:
                 f"The disk that holds `{place}` is full. Nothing was changed.",
                 next_step="Ask the person to free some space, then make the same call again.",
             ) from exc
+        # Of a rename it is the new name that says something to the person.
         raise DirectoryUnusable(
-            f"`{exc.filename or place}` cannot be used: {exc.strerror or type(exc).__name__}.",
+            f"`{exc.filename2 or exc.filename or place}` cannot be used: {exc.strerror or type(exc).__name__}.",
             next_step="Ask the person to make the directory readable and writable for this server.",
         ) from exc

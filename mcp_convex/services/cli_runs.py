@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 
 from mcp_convex.domain import paths
-from mcp_convex.domain.errors import NotFound, SandboxLost
+from mcp_convex.domain.errors import NotFound, SandboxError, SandboxLost
 from mcp_convex.domain.models import FilePath, WorkspaceId
 from mcp_convex.domain.ports import (
     Command,
@@ -36,6 +36,8 @@ class CliRun:
     sources: Draft | None
     """What was pushed; None where nothing was to be."""
     duration_s: float
+    lacking: str | None = None
+    """What went wrong after the push was live."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ class CliRuns:
             sources = await self._snapshots.draft() if terms.purpose == "push" else None
             terms = replace(terms, root=sandbox.seen_at(), linked=sandbox.linked_at())
             async with self._gate.open(terms, stages.reached) as session:
-                ended = await self._ended(session, terms)
+                ended, lacking = await self._ended(session, terms)
                 verdict = session.verdict()
         return CliRun(
             verdict=verdict,
@@ -106,16 +108,18 @@ class CliRuns:
             root=str(sandbox.seen_at()),
             sources=sources,
             duration_s=time.monotonic() - started,
+            lacking=lacking,
         )
 
-    async def _ended(self, session: GateSession, terms: PushTerms) -> Ended:
+    async def _ended(self, session: GateSession, terms: PushTerms) -> tuple[Ended, str | None]:
         command = self._command(session, terms, await self._generated())
         try:
-            return await self._sandbox.exec(command, on_output=lambda _: None, until=session.settled)
-        except SandboxLost:
+            return await self._sandbox.exec(command, on_output=lambda _: None, until=session.settled), None
+        except SandboxError as exc:
             if not session.verdict().live:
                 raise
-            return Ended(exit_code=None, output="")  # what is live is live, whatever becomes of the sandbox
+            # What is live is live, whatever becomes of the sandbox, or of what the CLI generated there.
+            return Ended(exit_code=None, output=""), exc.message
 
     async def _generated(self) -> FilePath:
         """Return where the CLI puts what it generates."""

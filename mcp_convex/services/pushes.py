@@ -212,7 +212,7 @@ class PushService:
             diagnostics=diagnostics,
             changes=run.verdict.changes,
             isolation=self._ports.sandbox.describe(),
-            notes=(*self._ports.sandbox.take_notes(), *self._unchecked(failure)),
+            notes=(*self._ports.sandbox.take_notes(), *_lacking(run), *self._unchecked(failure)),
             raw_tail=_raw_tail(failure, run.ended),
         )
 
@@ -279,6 +279,10 @@ class PushService:
 
 def _with_notes(result: PushResult, notes: tuple[str, ...]) -> PushResult:
     return result.model_copy(update={"notes": (*result.notes, *notes)})
+
+
+def _lacking(run: CliRun) -> tuple[str, ...]:
+    return (f"It is live, but what the CLI generated was not kept: {run.lacking}",) if run.lacking else ()
 
 
 def _unreached(exc: ConvexMcpError, duration_s: float) -> PushResult:

@@ -212,6 +212,19 @@ async def test_a_workspace_on_a_full_disk_keeps_what_it_has(tmp_path):
     assert ["convex/a.ts"] == [file["path"] for file in files]
 
 
+async def test_a_push_is_live_though_what_the_cli_generated_cannot_be_written(tmp_path):
+    settings = make_settings(tmp_path)
+    (settings.workspace / "convex/_generated").mkdir(mode=0o555)
+
+    async with spawned(settings, under=HELD_TO_PERMISSIONS) as world:
+        await world.write(APP)
+        pushed = await world.content("push")
+        assert [] == (await world.content("read_table", table="notes"))["documents"]
+
+    assert "pushed" == pushed["outcome"]
+    assert any("_generated" in note and "Permission denied" in note for note in pushed["notes"]), pushed["notes"]
+
+
 async def test_packages_that_the_disk_cut_off_do_not_pass_for_installed(tmp_path):
     """npm exits with 0 when it could not write a package's files."""
     settings = bare(tmp_path, {}, isolation="none")
