@@ -45,8 +45,8 @@ def reliability_table():
         (
             "a secret that would show",
             (
-                f"{len(test_canary.SECRETS)} kinds planted, each in every encoding; every tool, resource, page, log line,"
-                " audit row, file and process of a push is searched, also while the deployment repeats them in"
+                f"{len(test_canary.SECRETS)} kinds planted, each in every encoding; every tool, resource, page,"
+                " log line, audit row, file and process of a push is searched, also while the deployment repeats them in"
                 f" {len(test_canary.ROUNDS)} ways, in pieces of 7 bytes"
             ),
             "none shows",
@@ -60,7 +60,7 @@ def reliability_table():
         ),
         (
             "SIGKILL while keys are rotated",
-            f"at least {test_rotation.KILLS} kills, before and after each write",
+            f"at least {test_rotation.KILLS} kills, spread over all of its steps",
             "every credential opens, and the rotation can be repeated",
             "tests/store/test_rotation.py",
         ),
@@ -73,8 +73,8 @@ def reliability_table():
         (
             "Convex fails",
             (
-                f"{len(test_projects.FAULTS)} faults (401 to 504, silence, cut, garbage, before and after the effect) at"
-                f" {len(steps)} calls"
+                f"{len(test_projects.FAULTS)} faults (401 to 504, silence, cut, garbage, before and after the effect)"
+                f" at {len(steps)} calls"
             ),
             "success or a named error in time; the next call succeeds, and nothing is made twice",
             "tests/services/test_projects.py tests/services/test_fault_matrix.py",
