@@ -189,6 +189,19 @@ async def _keys(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
+async def _e2b(settings: Settings, args: argparse.Namespace) -> int:
+    from mcp_convex.server.e2b import build_template, has_template  # noqa: PLC0415 - only this command needs it
+
+    if args.action == "build-template":
+        name = await build_template(settings, lambda line: print(line, flush=True))  # noqa: T201
+        print(f"Built `{name}`.")  # noqa: T201
+        return 0
+    name, is_there = await has_template(settings)
+    missing = f"There is no template `{name}`. Next step: `mcp-convex e2b build-template`."
+    print(f"The account has the template `{name}`." if is_there else missing)  # noqa: T201
+    return int(not is_there)
+
+
 async def _embedded(settings: Settings, _: argparse.Namespace) -> int:
     from mcp_convex.server import serve_embedded  # noqa: PLC0415 - only this command needs it
 
@@ -239,6 +252,12 @@ def _keys_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["rotate"], help="make a new key, and encrypt everything with it")
 
 
+def _e2b_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action", choices=["check", "build-template"], help="say whether the account has the template, or build it"
+    )
+
+
 _COMMANDS: tuple[tuple[str, str, Command, Callable[[argparse.ArgumentParser], None]], ...] = (
     ("serve", "Serve many principals over Streamable HTTP until told to end.", _serve, _no_more),
     ("demo", "Do the main job once, in a workspace of its own, and show each call.", _demo, _no_more),
@@ -254,5 +273,6 @@ _COMMANDS: tuple[tuple[str, str, Command, Callable[[argparse.ArgumentParser], No
     ("push", "Push the workspace, as the tool does.", _push, _push_options),
     ("set-up-auth", "Give the deployment the keys that Convex Auth needs.", _set_up_auth, _auth_options),
     ("keys", "Replace the key that encrypts stored credentials.", _keys, _keys_options),
+    ("e2b", "Look after the account at E2B in which workspaces have their sandboxes.", _e2b, _e2b_options),
     ("embedded", "Serve the workspace's embedded deployment until interrupted.", _embedded, _no_more),
 )

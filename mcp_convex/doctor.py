@@ -10,10 +10,11 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.markup import escape
 
-from mcp_convex.domain.errors import ConvexMcpError, IsolationUnavailable
+from mcp_convex.domain.errors import ConvexMcpError, IsolationUnavailable, SettingsInvalid
 from mcp_convex.domain.ports import Launch
 from mcp_convex.sandboxes import ConfinedLauncher, find_node
 from mcp_convex.server import open_services
+from mcp_convex.server.e2b import has_template
 from mcp_convex.settings import Settings
 
 _SHOWN = 400
@@ -75,10 +76,22 @@ async def _deployment(settings: Settings) -> str:
     return f"{target.name} ({target.kind}) answers"
 
 
+async def _e2b(settings: Settings) -> str:
+    if settings.sandbox != "e2b":
+        return "not used"
+    name, is_there = await has_template(settings)
+    if not is_there:
+        raise SettingsInvalid(
+            f"The account at E2B has no template `{name}`.", next_step="Run `mcp-convex e2b build-template`."
+        )
+    return f"the account has the template {name}"
+
+
 _CHECKS = (
     Check("Node", _node),
     Check("npm", _npm),
     Check("isolation", _isolation),
+    Check("E2B", _e2b),
     Check("workspace and store", _workspace),
     Check("deployment", _deployment),
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mcp_convex.domain.errors import SettingsInvalid, ToolMissing
+from mcp_convex.server.place import find_asset
 from mcp_convex.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,3 +41,26 @@ def e2b_account(settings: Settings) -> Account:
             sandbox_url=settings.e2b_sandbox_url,
         )
     )
+
+
+async def has_template(settings: Settings) -> tuple[str, bool]:
+    """
+    Return the name of the template, and whether the account has it.
+
+    Raises:
+        SandboxError: As `e2b_account` says, or E2B does not answer.
+    """
+    account = await asyncio.to_thread(e2b_account, settings)
+    return account.template, await account.has_template()
+
+
+async def build_template(settings: Settings, on_line: Callable[[str], None]) -> str:
+    """
+    Build the template, tell *on_line* what E2B says of it, and return its name.
+
+    Raises:
+        SandboxError: As `e2b_account` says, or the template cannot be built.
+    """
+    account = await asyncio.to_thread(e2b_account, settings)
+    await account.build_template(find_asset("sandbox_template"), on_line)
+    return account.template

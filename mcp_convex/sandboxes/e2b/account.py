@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import e2b
 from pydantic import SecretStr
 
-from mcp_convex.domain.errors import SandboxError, SandboxLost
+from mcp_convex.domain.errors import InstallFailed, SandboxError, SandboxLost
+from mcp_convex.domain.secrets import redact
 from mcp_convex.sandboxes.e2b.box import LIFETIME_S, Box
 from mcp_convex.sandboxes.e2b.failures import translated
+from mcp_convex.sandboxes.e2b.template import CPUS, MEMORY_MB, definition
 
 _APP = "mcp-convex"
+_BUILD_S = 1200.0
+_ESSENCE = 600
+"""Characters of E2B's own words in an error."""
 _UNLUCKY = 2
 """How often a sandbox is asked for when the answer is lost; E2B knows the second request for the same."""
 
@@ -43,6 +50,7 @@ class Account:
             request_timeout=settings.patience_s,
         )
         self._sandboxes = client.AsyncSandbox
+        self._templates = client.AsyncTemplate
 
     async def find(self, tag: str) -> Box | None:
         """
@@ -86,6 +94,46 @@ class Account:
                 if attempt == _UNLUCKY:
                     raise
         raise AssertionError
+
+    @property
+    def template(self) -> str:
+        """The name of what sandboxes are made from."""
+        return self._settings.template
+
+    async def has_template(self) -> bool:
+        """
+        Say whether the account has the template.
+
+        Raises:
+            SandboxError: E2B does not answer, or does not accept the key.
+        """
+        async with translated(self._patience_s):
+            return await self._templates.exists(self.template)
+
+    async def build_template(self, folder: Path, on_line: Callable[[str], None]) -> None:
+        """
+        Build the template with the packages that the lock in *folder* names; takes minutes.
+
+        Raises:
+            InstallFailed: A step of it failed.
+            SandboxError: E2B does not answer, or does not accept the key.
+        """
+        try:
+            async with translated(_BUILD_S):
+                await self._templates.build(
+                    definition(folder),
+                    self.template,
+                    cpu_count=CPUS,
+                    memory_mb=MEMORY_MB,
+                    on_build_logs=lambda entry: on_line(entry.message),
+                )
+        except SandboxLost as exc:
+            if isinstance(exc.__cause__, e2b.BuildException):
+                raise InstallFailed(
+                    f"E2B could not build the template: {redact(str(exc.__cause__))[:_ESSENCE]}",
+                    next_step="Look at the lines above, then call again.",
+                ) from exc
+            raise
 
     async def _tagged(self, tag: str) -> list[str]:
         found: list[e2b.SandboxInfo] = []

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tests.doubles.e2b.box import Box, BoxTemplate, clear
+from tests.doubles.e2b.builds import Builds
 from tests.doubles.e2b.envd import download, process_application, upload
 
 API_KEY = "e2b_canary_0123456789abcdef"
@@ -48,6 +49,7 @@ class E2BCloud:
 
     def __init__(self, folder: Path, *templates: BoxTemplate) -> None:
         self.templates = {template.name: template for template in templates}
+        self.builds = Builds(self.templates, templates[0].packages)
         self.boxes: dict[str, Box] = {}
         self.requests: list[str] = []
         self.faults: list[Fault] = []
@@ -159,11 +161,13 @@ class E2BCloud:
             raise ConnectError(Code.UNAVAILABLE, "The sandbox was not found")
         return box
 
-    async def _control(self, request: Request) -> Response:
-        if request.headers.get("x-api-key") != API_KEY:
+    async def _control(self, request: Request) -> Response:  # noqa: PLR0911 - one a route
+        parts = request.url.path.strip("/").removeprefix("v2/").removeprefix("v3/").split("/")
+        if request.headers.get("x-api-key") != API_KEY and parts[0] != "upload":
             return _said(401, "Invalid API key")
-        parts = request.url.path.strip("/").removeprefix("v2/").split("/")
         match request.method, parts:
+            case _, ["templates" | "upload", *_]:
+                return await self.builds.answer(request, parts) or _said(404, "no such route")
             case "POST", ["sandboxes"]:
                 return await self._create(request)
             case "GET", ["sandboxes"]:
@@ -173,7 +177,8 @@ class E2BCloud:
                 if box is None or box.state == "gone":
                     return _said(404, f"sandbox {box_id} not found")
                 return await _act(box, method, action, request)
-        return _said(404, "no such route")
+            case _:
+                return _said(404, "no such route")
 
     async def _create(self, request: Request) -> Response:
         asked = await request.json()
@@ -209,7 +214,7 @@ async def _act(box: Box, method: str, action: list[str], request: Request) -> Re
             return Response(status_code=204)
         case "POST", ["connect"]:
             resumed, box.state = box.state == "paused", "running"
-            box.extend((await request.json())["timeout"])
+            box.extend((await request.json()).get("timeout", 300))
             return JSONResponse(box.as_json(), 201 if resumed else 200)
         case "POST", ["timeout"]:
             box.extend((await request.json())["timeout"])
