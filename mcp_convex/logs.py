@@ -6,7 +6,17 @@ import logging
 
 from mcp_convex.domain.secrets import redact
 
-_TALKATIVE = ("httpx2", "httpcore2", "mcp", "websockets", "alembic", "sqlalchemy", "aiosqlite", "asyncio")
+_TALKATIVE = (
+    "httpx2",
+    "httpcore2",
+    "mcp",
+    "websockets",
+    "alembic",
+    "sqlalchemy",
+    "aiosqlite",
+    "asyncio",
+    "sse_starlette",
+)
 """Libraries that log URLs, payloads or tracebacks: each of those may hold what the log must not."""
 
 

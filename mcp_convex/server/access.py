@@ -19,6 +19,7 @@ from mcp_convex.identity.tokens import Introspected, Jwts
 from mcp_convex.settings import Settings
 
 _HERE = ("127.0.0.1:*", "localhost:*", "[::1]:*")
+_PAGES_HERE = tuple(f"http://{host}" for host in _HERE)
 
 
 @asynccontextmanager
@@ -44,7 +45,7 @@ async def opened_access(settings: Settings) -> AsyncGenerator[Access]:
             required_scopes=settings.required_scopes,
             resource=_resource(settings),
             hosts=(*public, *(_HERE if local else ()), *settings.allowed_hosts),
-            origins=settings.allowed_origins,
+            origins=(*(_PAGES_HERE if local else ()), *settings.allowed_origins),
         )
     finally:
         await issuer.aclose()
