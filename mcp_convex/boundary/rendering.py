@@ -80,8 +80,15 @@ def _changes(changes: Changes) -> str:
         ("+", changes.functions.added),
         ("~", changes.functions.changed),
         ("-", changes.functions.removed),
+        ("now public:", changes.functions.made_public),
+        ("now internal:", changes.functions.made_internal),
         ("+ index", changes.indexes.added),
         ("- index", changes.indexes.removed),
+        ("builds", [f"{walk.name} from {walk.documents:,} documents" for walk in changes.backfills]),
+        (
+            "checks",
+            [f"the {walk.documents:,} documents of {walk.name}" for walk in changes.validated if walk.documents],
+        ),
     )
     said = [f"{mark} {', '.join(names)}" for mark, names in marks if names]
     return "Changes: " + ("; ".join(said) or "none")

@@ -89,10 +89,14 @@ def _by_functions(
         was, will_be = live[name], after[name]
         return name in touched or (was.kind, was.visibility) != (will_be.kind, will_be.visibility)
 
+    changed = sorted(name for name in after.keys() & live.keys() if differs(name))
+    turned = [name for name in changed if live[name].visibility != after[name].visibility]
     return ChangedFunctions(
         added=tuple(sorted(after.keys() - live.keys())),
-        changed=tuple(sorted(name for name in after.keys() & live.keys() if differs(name))),
+        changed=tuple(changed),
         removed=tuple(sorted(live.keys() - after.keys())),
+        made_public=tuple(name for name in turned if after[name].visibility == "public"),
+        made_internal=tuple(name for name in turned if after[name].visibility == "internal"),
     )
 
 

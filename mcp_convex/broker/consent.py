@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mcp_convex.broker.changes import index_label
-from mcp_convex.broker.wire import IndexDiff, SchemaForecast
 from mcp_convex.domain.ports import PushTerms
 from mcp_convex.domain.pushes import Changes, Diagnostic
 
@@ -14,21 +12,16 @@ LARGE_TABLE = 100_000
 _MOST_NAMES = 20
 
 
-def consent_needed(changes: Changes, terms: PushTerms, backfills: Sequence[str]) -> tuple[Diagnostic, ...]:
+def consent_needed(changes: Changes, terms: PushTerms) -> tuple[Diagnostic, ...]:
     """
     Return what the push would do that a person has to agree to first; nothing once they have.
 
-    Public functions that disappear count only where the caller said what is live: clients may
-    still call them. Internal ones, and indexes that go, are the app's own business.
-
-    Args:
-        changes: What the push would do.
-        terms: What it may do.
-        backfills: The indexes that it would build on large tables.
+    Public functions that disappear or become internal count only where the caller said what is
+    live: clients may still call them. Internal ones, and indexes that go, are the app's own business.
     """
     if terms.consented:
         return ()
-    needed = (*_removals(changes, terms), *_backfills(backfills))
+    needed = (*_removals(changes, terms), *_backfills(changes))
     return tuple(diagnostic for diagnostic in needed if diagnostic.message not in terms.agreed)
 
 
@@ -41,10 +34,17 @@ def _removals(changes: Changes, terms: PushTerms) -> Iterator[Diagnostic]:
             hint="Put them back, or have the person agree that whoever calls them will fail.",
             source="convex",
         )
+    if hidden := changes.functions.made_internal:
+        yield Diagnostic(
+            code="functions_made_internal",
+            message=f"The push makes public functions internal: {_listed(hidden)}.",
+            hint="Keep them public, or have the person agree that clients which call them will fail.",
+            source="convex",
+        )
 
 
-def _backfills(labels: Sequence[str]) -> Iterator[Diagnostic]:
-    if labels:
+def _backfills(changes: Changes) -> Iterator[Diagnostic]:
+    if labels := [walk.name for walk in changes.backfills if walk.documents >= LARGE_TABLE]:
         yield Diagnostic(
             code="large_index",
             message=f"The push builds indexes on tables of {LARGE_TABLE:,} documents or more: {_listed(labels)}.",
@@ -56,16 +56,3 @@ def _backfills(labels: Sequence[str]) -> Iterator[Diagnostic]:
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(f"`{name}`" for name in names[:_MOST_NAMES])
     return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
-
-
-def large_backfills(added: dict[str, IndexDiff], forecast: SchemaForecast) -> tuple[str, ...]:
-    """Return the labels of the *added* indexes that stand on large tables and hold the push up."""
-    waited_for = {
-        (component, index.name) for component, diff in added.items() for index in diff.added_indexes if not index.staged
-    }
-    return tuple(
-        index_label(component, index)
-        for component, found in forecast.component_schema_evaluations.items()
-        for index in found.indexes
-        if index.num_docs >= LARGE_TABLE and (component, index.name) in waited_for
-    )

@@ -14,9 +14,10 @@ from mcp_convex.broker import verdicts
 from mcp_convex.broker.answers import Answer, said
 from mcp_convex.broker.changes import Before, Hashes, changes_of, pushed_contents, pushed_hashes
 from mcp_convex.broker.confinement import strays
-from mcp_convex.broker.consent import consent_needed, large_backfills
+from mcp_convex.broker.consent import consent_needed
 from mcp_convex.broker.contents import Contents, ContentsMemory
 from mcp_convex.broker.exchange import spliced, with_key
+from mcp_convex.broker.forecast import foreseen
 from mcp_convex.broker.session import Call, Opening, Session
 from mcp_convex.broker.steps import (
     CANONICAL_URLS,
@@ -58,7 +59,6 @@ class _Started:
     pushed: Hashes
     contents: Contents
     changes: Changes
-    backfills: tuple[str, ...]
 
 
 class PushSession(Session):
@@ -117,16 +117,15 @@ class PushSession(Session):
         known = self._memory.recall()
         contents = pushed_contents(request, known)
         before = Before(hashes=self._before or {}, contents=known, functions=self._terms.live_functions)
-        changes = changes_of(request, started, before, contents)
+        changes = await self._foreseen(changes_of(request, started, before, contents), body, started)
         self._start = _Started(
             answer=reply.body,
             schema_change=answer["schemaChange"],
             pushed=pushed_hashes(request),
             contents=contents,
             changes=changes,
-            backfills=await self._backfills(body, started) if changes.indexes.added else (),
         )
-        self._changes = self._start.changes
+        self._changes = changes
         self._schema_fits = False
         await self._advance("type check")
         masked = json.dumps({**answer, "environmentVariables": masks}, separators=(",", ":")).encode()
@@ -192,12 +191,13 @@ class PushSession(Session):
             return None
         return _by_path(hashes)
 
-    async def _backfills(self, body: bytes, started: PushStarted) -> tuple[str, ...]:
-        """Return the indexes that the push would build on large tables, where the deployment can tell."""
-        if self._terms.consented:
-            return ()
+    async def _foreseen(self, changes: Changes, body: bytes, started: PushStarted) -> Changes:
+        """Return *changes* with what they would walk, where that matters and the deployment can tell."""
+        matters = self._terms.purpose == "preview" or (changes.indexes.added and not self._terms.consented)
+        if not matters:
+            return changes
         forecast = self._forecast or _forecast(await self._upstream.ask(EVALUATE_SCHEMA, body))
-        return large_backfills(started.schema_change.index_diffs or {}, forecast) if forecast else ()
+        return foreseen(changes, started.schema_change.index_diffs or {}, forecast) if forecast else changes
 
     def _ask_consent(self, start: _Started) -> None:
         """
@@ -206,7 +206,7 @@ class PushSession(Session):
         Raises:
             Ended: It waits for consent.
         """
-        needed = consent_needed(start.changes, self._terms, start.backfills)
+        needed = consent_needed(start.changes, self._terms)
         if needed and self._terms.purpose == "push":
             raise Ended("needs_consent", needed)
         for diagnostic in needed:

@@ -182,10 +182,18 @@ class PushFinished(Wire):
 
 class IndexForecast(Index):
     num_docs: int = 0
+    needs_backfill: bool = True
+
+
+class TableForecast(Wire):
+    name: str
+    outcome: str = ""
+    num_docs: int = 0
 
 
 class ComponentForecast(Wire):
     indexes: tuple[IndexForecast, ...] = ()
+    tables: tuple[TableForecast, ...] = ()
 
 
 class SchemaForecast(Wire):

@@ -56,6 +56,15 @@ class ChangedFunctions(Model):
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    made_public: tuple[str, ...] = Field(default=(), description="Of the changed ones; anybody may call them then.")
+    made_internal: tuple[str, ...] = Field(default=(), description="Of the changed ones; clients lose them.")
+
+
+class Walk(Model):
+    """Documents that Convex reads through before the push is live."""
+
+    name: str = Field(description="The table, or the index such as `messages.by_channel(channelId)`.")
+    documents: int = Field(description="How many the table holds.")
 
 
 class ChangedIndexes(Model):
@@ -69,6 +78,12 @@ class Changes(Model):
     functions: ChangedFunctions = ChangedFunctions()
     indexes: ChangedIndexes = ChangedIndexes()
     tables: tuple[str, ...] = Field(default=(), description="The tables that the schema declares.")
+    backfills: tuple[Walk, ...] = Field(
+        default=(), description="Indexes that are built from stored documents, where the deployment tells."
+    )
+    validated: tuple[Walk, ...] = Field(
+        default=(), description="Tables whose documents are checked against the schema, where the deployment tells."
+    )
 
 
 class PushResult(Model):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import anyio
 
 from mcp_convex.domain.diagnostics import GIVE_UP, STUBBORN, next_step, parse_output
+from mcp_convex.domain.env_vars import EnvVar, listed
 from mcp_convex.domain.errors import (
     AccessError,
     ActionNotAllowed,
@@ -48,6 +49,7 @@ from mcp_convex.domain.pushes import (
 from mcp_convex.domain.secrets import redact
 from mcp_convex.services.cli_runs import CliRun, CliRuns
 from mcp_convex.services.env_file import EnvFile
+from mcp_convex.services.env_needs import needed_env_vars
 from mcp_convex.services.snapshots import LAST_PUSHED, SnapshotService
 from mcp_convex.services.targets import TargetService
 
@@ -148,10 +150,10 @@ class PushService:
             )
             run = await self._cli.run(terms, progress)
         result = self._concluded(purpose, reach, run)
-        if result.outcome == "pushed":
-            result = _with_notes(await self._remembered(result, run), await self._point_app_at(reach.target))
-        elif result.outcome == "rejected" and restore and not preview:
+        if result.outcome == "rejected" and restore and not preview:
             result = await self._taken_back(result)
+        elif result.failure is None:
+            result = await self._completed(result, run, reach)
         return await self._kept(await self._not_again_and_again(result))
 
     async def awaiting_consent(self) -> frozenset[str]:
@@ -240,6 +242,21 @@ class PushService:
             return _with_notes(result, (f"The push is not recorded: {exc.message}",))
         return result
 
+    async def _completed(self, result: PushResult, run: CliRun, reach: Reach) -> PushResult:
+        if result.outcome == "previewed":
+            return await self._with_missing_env_vars(result, reach)
+        return _with_notes(await self._remembered(result, run), await self._point_app_at(reach.target))
+
+    async def _with_missing_env_vars(self, result: PushResult, reach: Reach) -> PushResult:
+        """Name the env vars for want of which a push would be rejected at its end, which a preview does not reach."""
+        try:
+            there = await self._ports.api.list_env_vars(reach)
+        except ConvexMcpError:
+            return result
+        known = listed(there, await needed_env_vars(self._ports.sandbox))
+        missing = tuple(_missing(env_var) for env_var in known if not (env_var.is_set or env_var.optional))
+        return result.model_copy(update={"diagnostics": (*result.diagnostics, *missing)})
+
     async def _not_again_and_again(self, result: PushResult) -> PushResult:
         """Say to stop where the same failure has come too often in a row."""
         alike = 1
@@ -275,6 +292,17 @@ class PushService:
             return await self._env_file.point_at(target)
         except ConvexMcpError as exc:  # the code is live, whatever becomes of this file
             return (f"`.env.local` could not be written: {exc.message}",)
+
+
+def _missing(env_var: EnvVar) -> Diagnostic:
+    return Diagnostic(
+        file=env_var.needed_by,
+        severity="warning",
+        code="env_missing",
+        message=f"The env var `{env_var.name}` is not set: a push would be rejected.",
+        hint="Ask the person for it with `request_env_var`, or use `set_env_vars` where it is no secret.",
+        source="check",
+    )
 
 
 def _with_notes(result: PushResult, notes: tuple[str, ...]) -> PushResult:

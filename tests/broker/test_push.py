@@ -353,6 +353,27 @@ async def test_a_preview_says_what_will_need_consent(opened):
     assert [("warning", "functions_removed")] == [(found.severity, found.code) for found in verdict.diagnostics]
 
 
+async def test_a_public_function_that_becomes_internal_needs_consent_and_is_told(opened, deployment):
+    async with opened(live_functions=(ConvexFunction(name="messages:list", kind="query"),)) as cli:
+        deployment.internal = {"list"}
+        await cli.push()
+        verdict = cli.session.verdict()
+
+    assert ("needs_consent", "functions_made_internal") == (verdict.failure, verdict.diagnostics[0].code)
+    assert ("messages:list",) == verdict.changes.functions.made_internal
+
+
+async def test_a_preview_says_what_would_be_walked(opened, deployment):
+    deployment.added_indexes = [{"name": "messages.by_body", "type": "database", "fields": ["body", "_creationTime"]}]
+    deployment.documents = {"messages": 12}
+    async with opened(purpose="preview") as cli:
+        await cli.push()
+        changes = cli.session.verdict().changes
+
+    assert [("messages.by_body(body)", 12)] == [(walk.name, walk.documents) for walk in changes.backfills]
+    assert [("messages", 12)] == [(walk.name, walk.documents) for walk in changes.validated]
+
+
 @pytest.mark.parametrize(("documents", "failure"), [(99_999, None), (100_000, "needs_consent")])
 async def test_an_index_on_a_large_table_waits_for_consent(opened, deployment, documents, failure):
     index = {"name": "messages.by_body", "type": "database", "fields": ["body", "_creationTime"]}

@@ -152,7 +152,7 @@ class FakeDeployment:
     """
     Answers the push protocol as far as `convex dev --once` needs it.
 
-    Functions are analysed by their exported names alone: each is a public query.
+    Functions are analysed by their exported names alone: each is a query, and public unless `internal` has its name.
     """
 
     def __init__(self) -> None:
@@ -165,6 +165,7 @@ class FakeDeployment:
         self.added_indexes: list[dict[str, Any]] = []
         self.removed_indexes: list[dict[str, Any]] = []
         self.documents: dict[str, int] = {}
+        self.internal: set[str] = set()
         self.seen: list[Seen] = []
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._standing: dict[str, Fault] = {}
@@ -250,14 +251,18 @@ class FakeDeployment:
             {**index, "change": "added", "needsBackfill": True, "numDocs": self.documents.get(_table(index), 0)}
             for index in self.added_indexes
         ]
-        forecast = {"definitionPath": "", "schemaValidation": True, "tables": [], "indexes": indexes}
+        tables = [
+            {"name": name, "outcome": "mustWalk", "numDocs": documents, "sizeBytes": 0}
+            for name, documents in self.documents.items()
+        ]
+        forecast = {"definitionPath": "", "schemaValidation": True, "tables": tables, "indexes": indexes}
         return JSONResponse({"componentSchemaEvaluations": {"": forecast}, "newComponentDefinitions": []})
 
     def _start_push(self, body: Any) -> Response:
         app = body["appDefinition"]
         changed = {m["path"]: _sha(m["source"] + (m.get("sourceMap") or "")) for m in app["changedModules"]}
         self._pending = {m["path"]: m["sha256"] for m in app["unchangedModuleHashes"]} | changed
-        self._analyses |= {m["path"]: _analysis(m) for m in app["changedModules"]}
+        self._analyses |= {m["path"]: _analysis(m, self.internal) for m in app["changedModules"]}
         return JSONResponse(self._analysed(app))
 
     def _wait_for_schema(self, body: Any) -> Response:
@@ -375,12 +380,12 @@ async def fake_deployment():
         yield deployment
 
 
-def _analysis(module: Any) -> dict[str, Any]:
+def _analysis(module: Any, internal: set[str]) -> dict[str, Any]:
     exported = None if module["path"].startswith("_deps/") else _EXPORTS.search(module["source"])
     names = re.findall(r"(?:as )?(\w+)\s*(?:,|$)", exported[1]) if exported else []
     functions = [
-        {"name": name, "pos": None, "udfType": "Query", "visibility": {"kind": "public"}, "args": None, "returns": None}
-        for name in names
+        {"name": name, "pos": None, "udfType": "Query", "visibility": {"kind": kind}, "args": None, "returns": None}
+        for name, kind in ((name, "internal" if name in internal else "public") for name in names)
     ]
     return {"functions": functions, "httpRoutes": None, "cronSpecs": None, "sourceMapped": None}
 

@@ -104,12 +104,25 @@ async def test_a_project_whose_own_tsconfig_resolves_imports_is_pushed_and_told_
 async def test_a_preview_says_what_would_change_and_changes_nothing(world):
     await world.hold({})
     assert "pushed" == (await world.content("push"))["outcome"]
-    await world.write({"convex/more.ts": NOTES})
+    await world.content("run_function", name="notes:add", args={"text": "stored", "rank": 1})
+    hidden = NOTES.replace("mutation({", "internalMutation({").replace("mutation,", "internalMutation,")
+    indexed = SCHEMA.replace('["rank"])', '["rank"]).index("by_text", ["text"])')
+    env = 'import { defineApp } from "convex/server";\nimport { v } from "convex/values";\n'
+    env += "export default defineApp({ env: { GREETING: v.string() } });\n"
+    await world.write({"convex/more.ts": NOTES, "convex/notes.ts": hidden, "convex/schema.ts": indexed})
+    await world.write({"convex/convex.config.ts": env})
 
-    previewed = await world.content("push", preview=True)
+    result = await world.call("push", preview=True)
+    previewed = result.structured_content
+    changes = previewed["changes"]
 
     assert "previewed" == previewed["outcome"]
-    assert {"more:add", "more:top"} == set(previewed["changes"]["functions"]["added"])
+    assert {"more:add", "more:top"} == set(changes["functions"]["added"])
+    assert ["notes:add"] == changes["functions"]["made_internal"]
+    assert ["notes.by_text(text)"] == [walk["name"] for walk in changes["backfills"]]
+    assert changes["validated"][0]["documents"] == changes["backfills"][0]["documents"] > 0
+    assert ("env_missing", "warning") == tuple(previewed["diagnostics"][-1][key] for key in ("code", "severity"))
+    assert "now internal: notes:add" in result.content[0].text
     assert [] == (await world.content("list_functions", search="more"))["functions"]
 
 
