@@ -160,6 +160,11 @@ _BUNDLER = (
     ),
     Repair(
         r"unresolved_import",
+        r"The installed `\g<package>` has no such module: correct the import, or its version in package.json.",
+        r"resolve \"(?P<package>(?:@[^/\"]+/)?[^/\"]+)[^\0]*(?:not exported by package|not found on the file system)",
+    ),
+    Repair(
+        r"unresolved_import",
         r"Add `\g<package>` to `dependencies` in package.json; `push` installs it where npm does, else the person.",
         r"resolve \"(?P<package>(?:@[^/\"]+/)?[^/\"]+)",
     ),

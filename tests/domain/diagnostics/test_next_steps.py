@@ -84,6 +84,12 @@ def test_each_diagnostic_that_was_ever_seen_has_a_hint(name):
         ("TS2339", "Property 'nowhere' does not exist…", "api.nowhere.list", "`api.messages.send` is `send`"),
         ("TS2339", "Property 'db' does not exist on type 'GenericActionCtx<…", None, "`ctx.runQuery`"),
         ("TS2339", "Property 'glob' does not exist on type 'ImportMeta'.", None, "vite/client"),
+        (
+            "unresolved_import",
+            'resolve "@a/b/c"\n"./c" is not exported by package "@a/b"',
+            None,
+            "The installed `@a/b`",
+        ),
         ("missing_export", 'No matching export in "../node_modules/@acme/mail/index.js" for…', None, "`@acme/mail`"),
         ("TS2593", "Cannot find name 'describe'. Do you need to…", None, "Import `describe` from `vitest`"),
         ("TS2307", "Cannot find module './_generated/api'…", None, "`push` and `check_files` write it"),
