@@ -75,6 +75,7 @@ class ImportFile:
             f"{_shown(table)}: {len(documents)} documents to add, {self.existing.get(table, 0)} there now"
             for table, documents in sorted(self.documents.items())
         ]
+        lines += [f"{_shown(table)}: {len(stored)} files to add" for table, stored in sorted(self.files.items())]
         return "Import:\n" + "\n".join(lines) + f"\nMode: {self.mode}"
 
 
@@ -117,7 +118,7 @@ class Snapshots:
 
     async def perform(self, file: ImportFile) -> int:
         """
-        Write what *file* holds, a transaction a table, and return how many documents that were.
+        Write what *file* holds, a transaction a table, and return how many documents and files that were.
 
         Raises:
             EngineRefused: Documents do not fit the schema. Tables that come later in the alphabet are not written.
@@ -130,7 +131,7 @@ class Snapshots:
             await self._system(operation, component=component, table=table, documents=documents)
         for (component, _), stored in file.files.items():
             await self._restore_files(file.path, component, stored)
-        return sum(map(len, file.documents.values()))
+        return sum(map(len, (*file.documents.values(), *file.files.values())))
 
     async def _write_component(self, archive: zipfile.ZipFile, component: str, *, with_files: bool) -> None:
         prefix = "".join(f"_components/{part}/" for part in component.split("/") if part)

@@ -148,6 +148,7 @@ async def test_a_snapshot_is_exported_and_imported_again(chat: Running) -> None:
     with zipfile.ZipFile(snapshot) as archive:
         assert {"messages/documents.jsonl", f"_storage/{stored['storageId']}"} <= set(archive.namelist())
     assert 0 == imported.code, imported.said
+    assert "table `_storage`: 1 files to add" in imported.said
     assert before == await chat.value("query", "messages:list")
     kept = await chat.http.get(await chat.value("query", "files:url", {"id": stored["storageId"]}))
     assert (b"kept", "text/plain") == (kept.content, kept.headers["content-type"].partition(";")[0])
