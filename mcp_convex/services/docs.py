@@ -16,6 +16,9 @@ from mcp_convex.services.templates import NAMES, TemplateService
 
 _GUIDELINES = "convex://guidelines"
 _TEMPLATES = "convex://templates"
+_LEGEND = """\
+Blocks marked `run` show calls and what they give; a name after `→ $` stands for what is given from there on.
+Ada and Bob are signed in, and `$project` is Ada's. All the code is one app, over the tables of the page `schema`."""
 _SECTION = re.compile(r"^## ", re.MULTILINE)
 
 
@@ -45,7 +48,8 @@ class DocService:
     def guidelines(self) -> str:
         """Return the list of the guidelines, in Markdown."""
         pages = {topic: self.guideline(topic).split("\n\n", 2) for topic in self.topics()}
-        return _list("Guidelines for Convex", _GUIDELINES, {topic: page[1] for topic, page in pages.items()})
+        listed = _list("Guidelines for Convex", _GUIDELINES, {topic: page[1] for topic, page in pages.items()})
+        return f"{listed}\n{_LEGEND}\n"
 
     def guideline(self, topic: str) -> str:
         """
@@ -81,7 +85,7 @@ class DocService:
 
     def search(self, query: str, limit: int) -> Hits:
         """
-        Return passages with words of *query*, the best first; for a page's URI, that page.
+        Return pages with words of *query*, the best first, each with an excerpt; for a page's URI, that page.
 
         Raises:
             NotFound: No page has the URI.

@@ -31,10 +31,16 @@ class FtsPassageIndex(PassageIndex):
             return ()
         wanted = " OR ".join(f'"{word}"*' if len(word) >= _SHORTEST_STEM else f'"{word}"' for word in sorted(words))
         found = self._database.execute(
-            f"SELECT uri, title, {_EXCERPT} FROM passages WHERE passages MATCH ? ORDER BY {_RANKED} LIMIT ?",  # noqa: S608 - constants
-            (wanted, limit),
+            f"SELECT uri, title, {_EXCERPT} FROM passages WHERE passages MATCH ? ORDER BY {_RANKED}",  # noqa: S608 - constants
+            (wanted,),
         )
-        return tuple(Passage(*row) for row in found)
+        best: dict[str, Passage] = {}
+        for row in found:
+            passage = Passage(*row)
+            best.setdefault(passage.uri, passage)
+            if len(best) == limit:
+                break
+        return tuple(best.values())
 
 
 def _parts(text: str) -> Iterator[str]:

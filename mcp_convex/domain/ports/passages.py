@@ -20,4 +20,8 @@ class PassageIndex(ABC):
 
     @abstractmethod
     def search(self, query: str, limit: int) -> tuple[Passage, ...]:
-        """Return up to *limit* passages with words of *query*, the best first, the text cut around those words."""
+        """
+        Return passages with words of *query*, the best of each document, up to *limit* of them, the best first.
+
+        Their text is cut around those words.
+        """

@@ -6,7 +6,7 @@ const LARGEST = 10 * 1024 * 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
 const BATCH = 100;
 
-/** A URL that takes one file, within an hour. */
+/** A URL for an upload within the next hour. */
 export const uploadUrl = mutation({
   args: {},
   returns: v.string(),
