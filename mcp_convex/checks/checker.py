@@ -13,6 +13,7 @@ from mcp_convex.checks.of_env import check_env
 from mcp_convex.checks.of_files import check_files
 from mcp_convex.checks.of_functions import check_functions
 from mcp_convex.checks.of_imports import check_imports
+from mcp_convex.checks.of_names import check_names
 from mcp_convex.checks.of_schema import check_filters, check_schema
 from mcp_convex.checks.of_text import check_text
 from mcp_convex.checks.project import Folder, Module
@@ -42,6 +43,7 @@ _BY_TEXT = frozenset(
         "direct_call",
         "env_in_auth",
         "env_unset",
+        "not_imported",
         "unknown_function",
         "unknown_table",
         "unknown_table_id",
@@ -141,7 +143,7 @@ def dependencies(package_json: bytes) -> frozenset[str]:
 def _of_functions(text: str, suffix: str) -> Facts:
     facts, root = read(text, suffix)
     if not facts.broken:
-        facts.findings = (*matches(facts, root), *check_text(text))
+        facts.findings = (*matches(facts, root), *check_names(facts), *check_text(text))
     else:
         facts.findings = (*facts.findings, *check_text(text))
     return facts

@@ -54,7 +54,8 @@ def _of_environment(module: Module) -> Iterator[Finding]:
 
 
 def _of_content(folder: Folder, module: Module) -> Iterator[Finding]:
-    if module.suffix not in {".ts", ".tsx"} or posixpath.basename(module.path).count(".") > 1:
+    stays = posixpath.basename(module.path).count(".") > 1 and not module.is_pushed
+    if module.suffix not in {".ts", ".tsx"} or stays:
         return
     if module.facts.is_empty:
         yield Finding("emptied_file", 0)

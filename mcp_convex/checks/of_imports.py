@@ -23,7 +23,7 @@ _NO_CODE = re.compile(r"\.(?:css|svg|png|wasm|txt|md|html)$|[?#]")
 def check_imports(folder: Folder) -> Iterator[tuple[Module, Finding]]:
     """Yield the imports of *folder* at which the bundler fails, and a schema that comes back to itself."""
     for module in folder.modules.values():
-        if module.is_entry or module.name == "schema":
+        if module.is_pushed:
             for found in module.facts.imports:
                 yield from ((module, finding) for finding in _of_path(folder, module, found))
             if module.facts.use_node is None:

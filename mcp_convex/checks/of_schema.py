@@ -10,7 +10,7 @@ from mcp_convex.checks.project import SYSTEM_TABLES, Folder, Module, Schema
 from mcp_convex.checks.rules import enclosing
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_GIVEN = {"by_id": ("_id",), "by_creation_time": ("_creationTime",)}
+_GIVEN = {"by_id": Index("by_id", 0, ("_id",)), "by_creation_time": Index("by_creation_time", 0, ())}
 """Indexes that every table has."""
 _SYSTEM_FIELDS = frozenset({"_id", "_creationTime"})
 _EQUALITY, _LOWER, _UPPER = {"eq"}, {"gt", "gte"}, {"lt", "lte"}
@@ -96,21 +96,23 @@ def _of_table_uses(folder: Folder, schema: Schema, module: Module) -> Iterator[F
 def _of_index_uses(schema: Schema, module: Module) -> Iterator[Finding]:
     for use in module.facts.index_uses:
         table = schema.tables.get(use.table)
-        if table is None or (use.method == "withIndex" and use.index in _GIVEN):
+        if table is None:
             continue
         method = "index" if use.method == "withIndex" else "searchIndex"
         indexes = {index.name: index for index in table.indexes if index.method == method}
+        if method == "index":
+            indexes = _GIVEN | indexes
         if (index := indexes.get(use.index)) is not None:
             yield from _of_range(use, index, doubtful=enclosing(module.facts, use.at) is None)
         elif table.complete and _is_of_app(module):
-            known = ", ".join(sorted(indexes)) or "none"
+            known = ", ".join(sorted(indexes)) or "none of that kind"
             values = {"index": use.index, "table": use.table, "known": known}
             yield Finding("unknown_index", use.at, values, doubtful=enclosing(module.facts, use.at) is None)
 
 
 def _is_of_app(module: Module) -> bool:
     """Say whether what *module* asks a database for is asked of the app's own."""
-    return any("_generated/" in found.specifier for found in module.facts.imports)
+    return module.name == "schema" or any("_generated/" in found.specifier for found in module.facts.imports)
 
 
 def _of_range(use: IndexUse, index: Index, *, doubtful: bool) -> Iterator[Finding]:
@@ -119,7 +121,7 @@ def _of_range(use: IndexUse, index: Index, *, doubtful: bool) -> Iterator[Findin
     fields = (*index.fields, "_creationTime")
     if not _fits(use.range, fields):
         asked = ", ".join(dict.fromkeys(name for _, name in use.range))
-        values = {"index": use.index, "fields": ", ".join(index.fields), "asked": asked}
+        values = {"index": use.index, "fields": ", ".join(fields), "asked": asked}
         yield Finding("index_order", use.at, values, doubtful=doubtful)
 
 

@@ -14,6 +14,7 @@ _ENTRY_SUFFIXES = (".js", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".jsx")
 _RESOLVED = (".ts", ".tsx", ".js", ".jsx", ".mts", ".mjs", ".cts", ".cjs", ".json")
 _WRITTEN_AS = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",), ".cjs": (".cts",)}
 _CONFIGURATION = frozenset({"schema", "auth.config", "convex.config"})
+_IMPORT = re.compile(r"^import\b[^;]*?\bfrom\s*[\"'][^\"'\n]*[\"'];?", re.MULTILINE)
 _AUTH = "@convex-dev/auth/server"
 _AUTH_TABLES = frozenset(
     {
@@ -205,11 +206,5 @@ def _parents(name: str) -> Iterator[str]:
 
 def _is_used(text: str, name: str) -> bool:
     """Say whether *name* stands anywhere but in types and in its import, as far as its surroundings tell."""
-    return re.search(rf"(?<![\w.$:<|&]\s)(?<![\w.$<|&]){re.escape(name)}\s*[.(\[,;)}}?!`]", _body(text)) is not None
-
-
-def _body(text: str) -> str:
-    """Return *text* after its imports."""
-    last = text.rfind("\nimport ")
-    after = text.find("\n", text.find(" from ", last)) if last >= 0 else 0
-    return text[max(after, 0) :]
+    used = rf"(?<![:<|&]\s)(?<![\w.$<|&:]){re.escape(name)}\s*[.(\[,;)}}?!`]"
+    return re.search(used, _IMPORT.sub("", text)) is not None

@@ -55,6 +55,7 @@ def _simpler(text: str) -> str:
 
 def _smallest_error(root: SgNode, text: str) -> SgNode | None:
     balanced = all(text.count(opening) == text.count(closing) for opening, closing in _BRACKETS)
+    balanced &= text.count('"') % 2 == 0 and text.count("`") % 2 == 0
     found = root.find_all(**(_ERROR if balanced else _ERROR_OR_MISSING))
     return min(found, key=lambda node: len(node.text()), default=None)
 
