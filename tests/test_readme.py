@@ -46,8 +46,8 @@ def reliability_table():
             "a secret that would show",
             (
                 f"{len(test_canary.SECRETS)} kinds planted, each in every encoding; every tool, resource, page,"
-                " log line, audit row, file and process of a push is searched, also while the deployment repeats them in"
-                f" {len(test_canary.ROUNDS)} ways, in pieces of 7 bytes"
+                " log line, audit row, file and process of a push is searched, also while the deployment repeats"
+                f" them in {len(test_canary.ROUNDS)} ways, in pieces of 7 bytes"
             ),
             "none shows",
             "tests/test_canary.py",

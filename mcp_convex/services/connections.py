@@ -14,7 +14,7 @@ from mcp_convex.domain.errors import ConvexMcpError, InvalidArguments, NotConnec
 from mcp_convex.domain.models import Model, PrincipalId, Target, WorkspaceId
 from mcp_convex.domain.ports import ConnectionStore, ManagementApi
 from mcp_convex.services.errands import Awaited, Errand, Opened
-from mcp_convex.services.grants import new_connection_id
+from mcp_convex.services.grants import DECLINED, new_connection_id
 from mcp_convex.services.pages import PAGE_LIFE, PageService, utc_now
 from mcp_convex.services.targets import TargetService
 
@@ -138,7 +138,7 @@ class ConnectionService:
     async def _declined(self, id_: str) -> None:
         found = await self._find(id_)
         if found is not None and found.state == "connecting":
-            update = {"state": "failed", "reason": "The person declined.", "retryable": True, "ended_at": self._now()}
+            update = {"state": "failed", "reason": DECLINED, "retryable": True, "ended_at": self._now()}
             await self._ports.store.put(self._principal, found.model_copy(update=update))
 
     async def _find(self, id_: str) -> Connection | None:

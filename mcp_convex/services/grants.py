@@ -33,6 +33,7 @@ from mcp_convex.services.pages import utc_now
 from mcp_convex.services.targets import TargetService
 
 FLOW_LIFE = timedelta(minutes=10)
+DECLINED = "The person declined."
 
 Way = Literal["oauth", "cli_login", "team_token", "deploy_key"]
 
@@ -148,7 +149,7 @@ class GrantService:
         Raises:
             NotFound: The connection has been given up.
         """
-        return await self._fail(principal, ConnectionId(page.subject["connection"]), "The person declined.")
+        return await self._fail(principal, ConnectionId(page.subject["connection"]), DECLINED)
 
     async def teams_of_cli_login(self) -> tuple[Team, ...]:
         """

@@ -34,6 +34,7 @@ _MOST_FIELDS = 10
 _DONE: Mapping[str, str] = {
     "linked": "This workspace works with that deployment from now on.",
     "set": "The value is set. Nobody can read it here.",
+    "refused": "As you chose, nothing was set.",
 }
 
 
@@ -84,6 +85,8 @@ class Site:
 
     async def _act(self, visitor: PrincipalId, page: PendingPage, form: Mapping[str, str], browser: Browser) -> str:
         """Do what the person chose, and return where they go next."""
+        if page.purpose == "env_var" and form.get("way") == "refuse":
+            return f"{ROOT}/done/refused"
         if page.purpose == "env_var":
             await self._desk.set_secret(visitor, page, SecretStr(_as_typed(form.get("value", ""))))
             return f"{ROOT}/done/set"

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mcp_convex.domain.connections import Connection, PendingPage, Scope, Team
-from mcp_convex.services.grants import Offer, Way
+from mcp_convex.services.grants import DECLINED, Offer, Way
 from mcp_convex.web.html import Html, element, joined
 
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
@@ -75,7 +75,7 @@ def choice(offer: Offer, teams: Sequence[Team], *, token: str) -> str:
     asked = element("fieldset", element("legend", "Team"), *choices)
     return document(
         "Which team?",
-        element("p", "Your login opens several. The assistant gets this one:"),
+        element("p", "Your login opens several teams. The assistant gets access to one of them only."),
         _facts(("Access", _ACCESS[offer.connection.scope])),
         _form(token, asked, _buttons(_button("Connect this team", "cli_login"))),
         _form(token, _buttons(_REFUSE)),
@@ -95,7 +95,7 @@ def secret(page: PendingPage, *, token: str) -> str:
         _form(
             token,
             _lines("value", "Value", hint="It goes straight to the deployment. The assistant never sees it."),
-            _buttons(_button("Save", "value")),
+            _buttons(_button("Save", "value"), _KEEP_UNSET),
         ),
         _not_you(),
     )
@@ -112,6 +112,8 @@ def outcome(connection: Connection) -> str:
             return document("Connected to Convex", facts, element("p", GO_BACK))
         case Connection(state="connecting"):
             return message("Not finished yet", "Convex has not answered yet. Load this page again in a moment.")
+        case Connection(reason=reason) if reason == DECLINED:
+            return message("Not connected", "As you chose, nothing was connected.", GO_BACK)
         case _:
             again = "To try again, ask your assistant to connect." if connection.retryable else ""
             return message(
@@ -132,7 +134,12 @@ def _cli_login(token: str) -> Html:
     return _form(
         token,
         element("h2", "Use the login of the Convex CLI"),
-        element("p", "The one that `npx convex login` keeps on this machine. A copy is stored, encrypted."),
+        element(
+            "p",
+            "The one that ",
+            element("code", "npx convex login"),
+            " keeps on this machine. A copy is kept, encrypted.",
+        ),
         _buttons(_button("Use this login", "cli_login")),
     )
 
@@ -157,6 +164,10 @@ def _deploy_key(token: str) -> Html:
 
 
 _REFUSE = element("button", "Do not connect", type="submit", name="way", value="refuse", class_="quiet")
+# Not held back by the empty field beside it.
+_KEEP_UNSET = element(
+    "button", "Do not set it", type="submit", name="way", value="refuse", class_="quiet", formnovalidate=True
+)
 _WAYS: Mapping[Way, Callable[[str], Html]] = {
     "oauth": _oauth,
     "cli_login": _cli_login,
