@@ -15,8 +15,9 @@ import pytest
 from tests.doubles.embedded import Running, running
 from tests.doubles.npm import installed_from
 from tests.doubles.outside import service_that_says
-from tests.doubles.projects import ROOT, TEMPLATE
+from tests.doubles.projects import TEMPLATE
 from tests.resources import pages
+from tests.resources.workspaces import PACKAGES, world_in
 
 pytestmark = pytest.mark.anyio
 
@@ -82,7 +83,7 @@ async def app(tmp_path_factory, anyio_backend) -> AsyncIterator[Running]:
     folder = tmp_path_factory.mktemp("guidelines")
     project = folder / "project"
     sources = {**pages.files(), "convex/tsconfig.json": (TEMPLATE / "convex/tsconfig.json").read_text()}
-    packages = installed_from(ROOT / "tests/resources/packages")
+    packages = installed_from(PACKAGES)
     for path, text in sources.items():
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).write_text(text)
@@ -135,6 +136,14 @@ def test_a_page_is_short_and_says_first_what_it_is_about(topic: str) -> None:
     assert purpose.endswith(".")
     assert len(text.splitlines()) <= LONGEST_PAGE
     assert LONGEST_LINE >= max(len(line) for line in text.splitlines() if "→" not in line and "|" not in line)
+
+
+async def test_the_checks_find_nothing_in_the_code_of_the_pages(tmp_path) -> None:
+    async with world_in(tmp_path) as world:
+        changes = [{"path": path, "content": text} for path, text in pages.files().items()]
+        written = await world.content("write_files", changes=changes)
+
+    assert {"env_in_auth"} >= {found["code"] for found in written["diagnostics"]}  # not set yet
 
 
 def test_pages_refer_only_to_pages_that_exist() -> None:

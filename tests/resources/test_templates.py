@@ -21,7 +21,7 @@ import pytest
 from mcp_convex.services.templates import NAMES
 from tests.doubles.outside import service_that_says
 from tests.resources import pages
-from tests.resources.conftest import world_in
+from tests.resources.workspaces import world_in
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +43,8 @@ async def refused(world: World, name: str, /, **args: Any) -> str:
 @asynccontextmanager
 async def pushed(folder: Path, template: str, **env: str) -> AsyncIterator[World]:
     async with world_in(folder) as world:
-        await world.content("write_files", template=template)
+        written = await world.content("write_files", template=template)
+        assert {found["code"] for found in written["diagnostics"]} <= {"env_in_auth"}  # not set yet
         if env:
             await world.content("set_env_vars", values=env)
         await world.content("push")
