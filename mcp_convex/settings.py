@@ -187,7 +187,7 @@ class Settings(Model):
     tokens_file: Folder | None = Field(
         default=None,
         description="`serve`: a file of bearer tokens, for a private network: a line each, with the name of who holds"
-        " it, the token and its scopes.",
+        " it, the token, and scopes that narrow it.",
     )
     allowed_hosts: Names = Field(
         default=(), description="`serve`: what else a request may name as its Host; `name:*` stands for every port."

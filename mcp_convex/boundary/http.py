@@ -107,7 +107,7 @@ class HttpFront:
         except ConvexMcpError as exc:
             await _refusal(400, exc.code, exc.message, exc.next_step)(scope, receive, send)
             return
-        if request.method != "POST":  # a stream that a client holds open is no call
+        if is_stream(request):
             await self._transport(scope, receive, send)
             return
         self._under_way += 1
@@ -120,6 +120,11 @@ class HttpFront:
 
     async def _ready(self, _: Request) -> Response:
         return PlainTextResponse("draining\n", 503) if self._draining else PlainTextResponse("ready\n")
+
+
+def is_stream(request: Request) -> bool:
+    """Say whether *request* asks for a stream that the client holds open, for whose end nobody waits."""
+    return request.method != "POST" or request.headers.get("mcp-method") == "subscriptions/listen"
 
 
 def caller(request: Request) -> tuple[PrincipalId, Narrowing]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,9 +33,9 @@ class FixedTokens(TokenCheck):
         self._entries = entries
 
     @classmethod
-    def read(cls, file: Path) -> FixedTokens:
+    def read(cls, file: Path, scopes: Collection[str]) -> FixedTokens:
         """
-        Return the tokens in *file*: a line has a name, a token and scopes; without scopes, `convex`.
+        Return the tokens in *file*: a line has a name, a token, and scopes beside those that every token has.
 
         Raises:
             SettingsInvalid: It cannot be read, others may read it, or a line is not as it should be.
@@ -46,7 +47,7 @@ class FixedTokens(TokenCheck):
         except (OSError, UnicodeDecodeError):
             raise _wrong(file, "cannot be read", "Correct the path, or the file's owner.") from None
         entries = tuple(
-            _entry(file, number, line.split())
+            _entry(file, number, line.split(), scopes)
             for number, line in enumerate(lines, 1)
             if line.strip() and not line.lstrip().startswith("#")
         )
@@ -61,15 +62,15 @@ class FixedTokens(TokenCheck):
         return found[0] if found else None
 
 
-def _entry(file: Path, number: int, words: list[str]) -> _Entry:
-    name, token, *scopes = words if len(words) > 1 else ("", "")
+def _entry(file: Path, number: int, words: list[str], scopes: Collection[str]) -> _Entry:
+    name, token, *more = words if len(words) > 1 else ("", "")
     if not _NAME.fullmatch(name) or len(token) < _SHORTEST:
         raise _wrong(
             file,
             f"has a line {number} that is not a name, a token of {_SHORTEST} characters or more, and scopes",
             "Make tokens with `openssl rand -hex 32`.",
         )
-    return _Entry(_digest(token), Identity(issuer=ISSUER, subject=name, scopes=frozenset(scopes or ["convex"])))
+    return _Entry(_digest(token), Identity(issuer=ISSUER, subject=name, scopes=frozenset([*scopes, *more])))
 
 
 def _digest(token: str) -> bytes:

@@ -59,7 +59,7 @@ def _resource(settings: Settings) -> tuple[AnyHttpUrl, AnyHttpUrl] | None:
 
 def _checks(settings: Settings, issuer: Issuer) -> Iterator[TokenCheck]:
     if settings.tokens_file is not None:
-        yield FixedTokens.read(settings.tokens_file)
+        yield FixedTokens.read(settings.tokens_file, settings.required_scopes)
     if settings.issuer is None:
         return
     if (audience := settings.audience or settings.public_url) is None or settings.public_url is None:

@@ -116,9 +116,8 @@ async def opened_adapters(settings: Settings, place: Place, shared: Shared) -> A
 
 def embedded_deployments(settings: Settings, place: Place, launcher: ConfinedLauncher) -> LocalEmbeddedDeployments:
     """Return the embedded deployments of this machine, not yet open. Needs a running event loop."""
-    return LocalEmbeddedDeployments(
-        settings.data_dir, launcher, node_modules=place.node_modules, port=settings.embedded_port
-    )
+    port = None if place.served else settings.embedded_port  # of many workspaces, one could have it
+    return LocalEmbeddedDeployments(settings.data_dir, launcher, node_modules=place.node_modules, port=port)
 
 
 async def _sandbox(settings: Settings, place: Place, shared: Shared) -> Sandbox:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from mcp.server.request_state import RequestStateSecurity
 from starlette.requests import Request
 
 from mcp_convex.boundary.hosting import Hosting, Narrowed, Serving
-from mcp_convex.boundary.http import PATH, HttpFront, caller
+from mcp_convex.boundary.http import PATH, HttpFront, caller, is_stream
 from mcp_convex.boundary.listening import bound, serve_http
 from mcp_convex.domain.errors import IsolationUnavailable
 from mcp_convex.domain.models import PrincipalId
@@ -67,7 +67,10 @@ class _Hosted(Hosting):
         if request is None:
             raise RuntimeError("a call came that no request carried")
         principal, narrowing = caller(request)
-        async with self._households.of(principal, narrowing.workspace) as services:
+        async with AsyncExitStack() as stack:
+            services = await stack.enter_async_context(self._households.of(principal, narrowing.workspace))
+            if is_stream(request):  # needs no services, and may not keep them open
+                await stack.aclose()
             yield Serving(services, self._narrowed(narrowing))
 
     def _narrowed(self, narrowing: Narrowing) -> Narrowed | None:

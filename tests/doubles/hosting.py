@@ -20,6 +20,25 @@ from mcp_convex.settings import Settings, load
 from tests.doubles.projects import make_project
 from tests.world import TSCONFIG, World
 
+DISCOVER = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "server/discover",
+    "params": {
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+    },
+}
+HEADERS = {
+    "Accept": "application/json, text/event-stream",
+    "MCP-Protocol-Version": "2026-07-28",
+    "Mcp-Method": "server/discover",
+}
+"""Of a request as small as the sessionless era has one."""
+
 
 @dataclass
 class Hosted:

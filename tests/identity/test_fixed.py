@@ -17,11 +17,11 @@ def tokens(folder, text: str, mode: int = 0o600):
     file = folder / "tokens"
     file.write_text(text)
     file.chmod(mode)
-    return FixedTokens.read(file)
+    return FixedTokens.read(file, ["convex"])
 
 
 async def test_each_token_names_its_principal_and_its_scopes(tmp_path):
-    check = tokens(tmp_path, f"# who\n\nalice {ALICE}\nbob {BOB} convex convex:read\n")
+    check = tokens(tmp_path, f"# who\n\nalice {ALICE}\nbob {BOB} convex:read\n")
 
     alice, bob = [await check.identify(SecretStr(token)) for token in (ALICE, BOB)]
 
@@ -48,4 +48,4 @@ def test_a_file_that_everybody_may_read_is_refused(tmp_path):
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(SettingsInvalid):
-        FixedTokens.read(tmp_path / "nowhere")
+        FixedTokens.read(tmp_path / "nowhere", ["convex"])

@@ -11,29 +11,12 @@ from starlette.responses import Response
 
 from mcp_convex.boundary import Effect
 from mcp_convex.tools import TOOLSETS
-from tests.doubles.hosting import hosted, hosted_settings, tokens_file
+from tests.doubles.hosting import DISCOVER, HEADERS, hosted, hosted_settings, tokens_file
 from tests.doubles.issuer import AUDIENCE, CLIENT, fake_issuer
 
 pytestmark = pytest.mark.anyio
 
 METADATA = "/.well-known/oauth-protected-resource/mcp"
-DISCOVER = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "server/discover",
-    "params": {
-        "_meta": {
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-            "io.modelcontextprotocol/clientCapabilities": {},
-        }
-    },
-}
-HEADERS = {
-    "Accept": "application/json, text/event-stream",
-    "MCP-Protocol-Version": "2026-07-28",
-    "Mcp-Method": "server/discover",
-}
 
 
 @pytest.fixture(scope="module")

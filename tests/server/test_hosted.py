@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.doubles.hosting import hosted, hosted_settings, tokens_file
+from tests.doubles.hosting import DISCOVER, HEADERS, hosted, hosted_settings, tokens_file
 
 pytestmark = pytest.mark.anyio
 
@@ -42,3 +42,25 @@ async def test_two_principals_do_the_main_job_at_once_and_never_see_one_another(
             tasks.start_soon(work, "bob")
     async with host.client(host.tokens["carol"], mode=mode) as world:
         assert [] == (await world.content("list_files"))["files"]
+
+
+@pytest.mark.parametrize("name", ["", "?workspace=other"])
+async def test_without_tokens_a_server_on_loopback_takes_everybody_for_the_same_person(tmp_path, name):
+    async with hosted(hosted_settings(tmp_path)) as running:
+        for mode in ("auto", "legacy"):
+            async with running.client(None, mode=mode, query=name) as world:
+                await world.write({f"convex/{mode}.ts": "export {};\n"})
+                files = (await world.content("list_files"))["files"]
+        assert {"convex/auto.ts", "convex/legacy.ts"} == {entry["path"] for entry in files}
+
+
+async def test_a_stream_that_a_client_holds_open_does_not_keep_a_server_from_ending(tmp_path):
+    listening = {**DISCOVER, "method": "subscriptions/listen"}
+    listening["params"] = {**DISCOVER["params"], "notifications": {"toolsListChanged": True}}
+    with anyio.fail_after(15):
+        async with (
+            hosted(hosted_settings(tmp_path, drain_s="60")) as running,
+            running.http(None, **{**HEADERS, "Mcp-Method": "subscriptions/listen"}) as http,
+        ):
+            stream = await http.send(http.build_request("POST", running.url, json=listening), stream=True)
+            assert 200 == stream.status_code
