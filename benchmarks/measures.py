@@ -160,6 +160,18 @@ def env_vars_listed(bench: Bench) -> tuple[Measure, Measure]:
     return through_the_tool, by_the_api
 
 
+def connections_looked_at(bench: Bench) -> Measure:
+    """Return looking at the connections, for which nobody else is asked."""
+
+    async def through_the_tool() -> float:
+        started = time.monotonic()
+        result = await bench.client.call_tool("get_connection", {})
+        assert not result.is_error, result.content
+        return time.monotonic() - started
+
+    return through_the_tool
+
+
 async def decryption() -> float:
     """Return the time to decrypt a credential, of a thousand."""
     cipher = Cipher(KeyRing((SecretBytes(os.urandom(32)),)))

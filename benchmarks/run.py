@@ -19,7 +19,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measures import decryption, env_vars_listed, files_written, memory, pushes, starts
+from benchmarks.measures import (
+    connections_looked_at,
+    decryption,
+    env_vars_listed,
+    files_written,
+    memory,
+    pushes,
+    starts,
+)
 from benchmarks.projects import Bench, opened
 from mcp_convex import logs
 
@@ -60,6 +68,7 @@ async def figures(bench: Bench) -> list[Figure]:
     start, their_start = await side_by_side(*starts(bench), rounds=15)
     written, written_plainly = await side_by_side(*files_written(bench), rounds=9)
     listed, listed_by_api = await side_by_side(*env_vars_listed(bench), rounds=99)
+    (looked,) = await side_by_side(connections_looked_at(bench), rounds=99)
     (decrypted,) = await side_by_side(decryption, rounds=9)
     early, late = await memory(bench)
     return [
@@ -82,6 +91,7 @@ async def figures(bench: Bench) -> list[Figure]:
             5,
             "ms more",
         ),
+        Figure("get_connection", looked, 0, 1000 * looked, 5, "ms"),
         Figure("decrypting a credential", decrypted, 0, 1000 * decrypted, 1, "ms"),
         Figure("memory after 50 pushes : after 5", late, early, late / early, 1.10, "ratio"),
     ]
