@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -59,6 +60,8 @@ class Database:
         self._name = str(engine.url.database)
         self._engine = engine
         self._for_reading = dialects.for_reading(engine)
+        # SQLite lets one write at a time, and whoever waits for that inside it may never come to it.
+        self._one_writer = anyio.CapacityLimiter(1 if dialects.writes_one_at_a_time(engine) else math.inf)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
@@ -71,7 +74,7 @@ class Database:
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
         """Open a transaction that is committed at the end of the block, or rolled back if it raises."""
         with anyio.CancelScope(shield=True), _translated(self._name):
-            async with self._engine.begin() as connection:
+            async with self._one_writer, self._engine.begin() as connection:
                 yield connection
 
 

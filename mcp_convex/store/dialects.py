@@ -67,6 +67,11 @@ def for_reading(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(sqlite_begin="BEGIN")
 
 
+def writes_one_at_a_time(engine: AsyncEngine) -> bool:
+    """Say whether a transaction that writes has the whole database for itself."""
+    return engine.dialect.name == "sqlite"
+
+
 def lock_schema(connection: Connection) -> None:
     """Let no other process migrate until this transaction ends. SQLite's writing transactions do so by themselves."""
     if connection.dialect.name == "postgresql":
@@ -77,11 +82,22 @@ def upsert(
     connection: AsyncConnection, table: Table, row: Mapping[str, object], where: ColumnElement[bool] | None = None
 ) -> Executable:
     """Return the statement that inserts *row*, or updates the one with its primary key if *where* holds for that."""
-    # SQLite's and PostgreSQL's are alike but for the module; importing the one not used would cost 30 ms.
-    insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert
-    statement: sqlite.Insert = insert(table).values(row)
+    statement: sqlite.Insert = _insert(connection, table).values(row)
     changed = {name: statement.excluded[name] for name in row if name not in table.primary_key.columns}
     return statement.on_conflict_do_update(index_elements=table.primary_key.columns, set_=changed, where=where)
+
+
+def upsert_many(connection: AsyncConnection, table: Table) -> Executable:
+    """Return the statement that does so with each of the rows that it is executed with; they name every column."""
+    statement = _insert(connection, table)
+    changed = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=table.primary_key.columns, set_=changed)
+
+
+def _insert(connection: AsyncConnection, table: Table) -> sqlite.Insert:
+    # SQLite's and PostgreSQL's are alike but for the module; importing the one not used would cost 30 ms.
+    statement: sqlite.Insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
+    return statement
 
 
 def _on_connect(connection: DBAPIConnection, _record: object) -> None:

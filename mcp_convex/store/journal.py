@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mcp_convex.domain.models import FileEntry, FilePath, PrincipalId, WorkspaceId
 from mcp_convex.domain.ports import FileJournal, JournalState
 from mcp_convex.store.database import Database
-from mcp_convex.store.dialects import upsert
+from mcp_convex.store.dialects import upsert, upsert_many
 from mcp_convex.store.encryption import Cipher
 from mcp_convex.store.tables import place, workspace_files, workspaces
 
@@ -64,44 +64,50 @@ class SqlFileJournal(FileJournal):
     async def record(
         self, principal: PrincipalId, workspace: WorkspaceId, changes: Mapping[FilePath, bytes | None]
     ) -> int:
+        rows = self._rows(principal, workspace, changes)
         grown = update(workspaces).where(*_is(principal, workspace)).values(version=workspaces.c.version + 1)
         async with self._database.writing() as connection:
             await _open(connection, principal, workspace)
             version = await connection.scalar(grown.returning(workspaces.c.version))
-            await self._keep(connection, principal, workspace, changes)
+            await _keep(connection, rows)
         return version or 0
 
     async def record_found(
         self, principal: PrincipalId, workspace: WorkspaceId, changes: Mapping[FilePath, bytes | None], *, version: int
     ) -> bool:
+        rows = self._rows(principal, workspace, changes)
         # An update rather than a select: it holds other writers off until what was found is kept.
         same = update(workspaces).where(*_is(principal, workspace), workspaces.c.version == version)
         async with self._database.writing() as connection:
             await _open(connection, principal, workspace)
             is_current = (await connection.execute(same.values(version=version))).rowcount > 0
             if is_current:
-                await self._keep(connection, principal, workspace, changes)
+                await _keep(connection, rows)
         return is_current
 
-    async def _keep(
-        self,
-        connection: AsyncConnection,
-        principal: PrincipalId,
-        workspace: WorkspaceId,
-        changes: Mapping[FilePath, bytes | None],
-    ) -> None:
-        for path, data in changes.items():
-            belongs = place(workspace_files.c.content, principal, workspace, path)
-            row = {
+    def _rows(
+        self, principal: PrincipalId, workspace: WorkspaceId, changes: Mapping[FilePath, bytes | None]
+    ) -> list[dict[str, object]]:
+        return [
+            {
                 "principal": principal,
                 "workspace": workspace,
                 "path": path,
                 "size": len(data or b""),
                 "sha256": "" if data is None else sha256(data).hexdigest(),
-                # Latin-1 has a character for every byte.
-                "content": None if data is None else self._cipher.seal(data.decode("latin-1"), belongs),
+                "content": None if data is None else self._seal(data, (principal, workspace, path)),
             }
-            await connection.execute(upsert(connection, workspace_files, row))
+            for path, data in changes.items()
+        ]
+
+    def _seal(self, data: bytes, key: tuple[str, str, str]) -> bytes:
+        # Latin-1 has a character for every byte.
+        return self._cipher.seal(data.decode("latin-1"), place(workspace_files.c.content, *key))
+
+
+async def _keep(connection: AsyncConnection, rows: list[dict[str, object]]) -> None:
+    if rows:  # all at once: others wait for this transaction
+        await connection.execute(upsert_many(connection, workspace_files), rows)
 
 
 async def _open(connection: AsyncConnection, principal: PrincipalId, workspace: WorkspaceId) -> None:
