@@ -3,7 +3,7 @@ A check: the gate plays the deployment, so that the CLI generates code and runs 
 
 What only a deployment knows is answered generously, never strictly, so that a check reports no error that a push
 would not: components take any call, declared env vars have any type. The CLI writes these names into the generated
-types as they are (CLI 1.40 to 1.48), which lets an index signature stand for all of them.
+types as they are (CLI 1.40 to 1.48), which lets an index signature stand for all of them, or a type in their place.
 """
 
 from __future__ import annotations
@@ -29,6 +29,12 @@ _NOWHERE = "http://127.0.0.1:9"
 
 _ANY_FUNCTION: Any = ["[module: string]: any; readonly _", {"type": "branch", "branch": []}]
 _ANY_ENV_VAR: Any = ["[name: string]", {"type": "value", "value": '{"type":"any"}'}]
+_ANY_MODULE = '__": any; [module: string]: any; readonly "_'
+"""For `codegen.staticApi`, which takes the functions from the analysis. A static `api` knows only what is declared."""
+_OWN_TABLES = (
+    '} & import("convex/server").DataModelFromSchemaDefinition<typeof import("../schema.js").default> & { [_: symbol]'
+)
+"""For `codegen.staticDataModel`, which takes the tables from the analysis."""
 
 _IMPORT = re.compile(r'import\s*([\w$]+)\s*from\s*"\./_componentDeps/([\w-]*)"')
 _DEFAULT = re.compile(r"export\s*\{\s*([\w$]+) as default\s*\}")
@@ -96,8 +102,17 @@ def _analysis(path: str, kind: dict[str, str], source: str, children: list[dict[
         "exports": {"type": "branch", "branch": [_ANY_FUNCTION] if path else []},
         "envVars": [_ANY_ENV_VAR] if "env:{" in source else [],
     }
-    udf_config = {"serverVersion": "1", "importPhaseRngSeed": None, "importPhaseUnixTimestamp": None}
-    return {"definition": definition, "schema": None, "functions": {}, "udfConfig": udf_config}
+    table: dict[str, Any] = {"tableName": _OWN_TABLES, "indexes": [], "documentType": {"type": "any"}}
+    return {
+        "definition": definition,
+        "schema": {"tables": [table], "schemaValidation": True},
+        "functions": {f"{_ANY_MODULE}.js": {"functions": [_function("public"), _function("internal")]}},
+        "udfConfig": {"serverVersion": "1", "importPhaseRngSeed": None, "importPhaseUnixTimestamp": None},
+    }
+
+
+def _function(visibility: str) -> dict[str, Any]:
+    return {"name": "_", "udfType": "Query", "visibility": {"kind": visibility}, "args": None, "returns": None}
 
 
 def _instance(definition: str, path: str) -> dict[str, Any]:

@@ -241,3 +241,47 @@ async def test_a_check_knows_which_components_an_app_does_not_use(convex_project
 
     assert "Property 'third' does not exist" in ran.output
     assert not ran.verdict.stopped
+
+
+STATIC = {
+    "convex.json": '{"codegen": {"staticApi": true, "staticDataModel": true}}',
+    "convex/schema.ts": SCHEMA.replace("() })", '(), n: v.number() }).index("by", ["body", "n"])'),
+    "convex/nested/count.ts": """\
+import { internalQuery } from "../_generated/server";
+export const all = internalQuery({ args: {}, handler: async () => 1 });
+""",
+    "convex/uses.ts": """\
+import { api, internal } from "./_generated/api";
+import type { Doc, TableNames } from "./_generated/dataModel";
+import { action, query } from "./_generated/server";
+export const calls = action(async (ctx) => [
+  await ctx.runQuery(api.messages.list, {}),
+  await ctx.runQuery(internal.nested.count.all, {}),
+]);
+export const names: Record<TableNames, number> = { messages: 1 };
+export const indexed = query(async (ctx): Promise<Doc<"messages"> | null> =>
+  await ctx.db.query("messages").withIndex("by", (q) => q.eq("body", "x").eq("n", 1)).first(),
+);
+""",
+}
+
+
+@pytest.mark.parametrize("file_type", ["js/dts", "ts"])
+async def test_a_check_knows_functions_and_tables_that_are_generated_statically(
+    convex_project: MakeProject, run_cli, file_type
+):
+    config = STATIC["convex.json"].replace("true}", f'true, "fileType": "{file_type}"}}')
+    sources = APP | STATIC | {"convex.json": config}
+    ran = await run_cli(convex_project(sources), until_settled=True, purpose="check", reach=None)
+
+    assert ran.verdict.stopped, ran.output
+
+
+async def test_a_check_knows_which_fields_tables_lack_that_are_generated_statically(
+    convex_project: MakeProject, run_cli
+):
+    wrong = STATIC["convex/uses.ts"].replace('q.eq("body"', 'q.eq("text"')
+    ran = await run_cli(convex_project(APP | STATIC | {"convex/uses.ts": wrong}), purpose="check", reach=None)
+
+    assert not ran.verdict.stopped
+    assert "Found 1 error in convex/uses.ts" in ran.output
