@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from mcp_convex.boundary.hosting import Serving
 from mcp_convex.boundary.spec import ResourceSpec
+from mcp_convex.domain.models import FileEntry
 
 LISTED_FILES = 200
 """The most files that a listing names; the tool `list_files` shows all of them."""
@@ -26,7 +27,7 @@ class Resources:
         self._templates = [(UriTemplate.parse(spec.uri), spec) for spec in specs if "{" in spec.uri]
 
     async def listed(self, serving: Serving) -> list[Resource]:
-        """Return the fixed resources, then the workspace's files, as far as the call may read them."""
+        """Return the fixed resources, the pages and the workspace's files, as far as the call may read them."""
         fixed = [
             Resource(
                 uri=spec.uri,
@@ -38,13 +39,13 @@ class Resources:
             for spec in self._fixed
             if serving.shows(spec.toolset)
         ]
-        if not serving.shows("files"):
-            return fixed
-        files = await (await serving.services.get()).files.list()
-        return fixed + [
-            Resource(uri=f"convex://files/{file.path}", name=file.path, mime_type="text/plain", size=file.size)
-            for file in files[:LISTED_FILES]
+        services = await serving.services.get()
+        pages = [
+            Resource(uri=page.uri, name=page.uri, title=page.title, description=page.purpose, mime_type="text/markdown")
+            for page in services.docs.pages
         ]
+        files = await services.files.list() if serving.shows("files") else ()
+        return [*fixed, *pages, *(_file(file) for file in files[:LISTED_FILES])]
 
     def templates(self, serving: Serving) -> list[ResourceTemplate]:
         """Return the resources whose URI has parameters, as far as the call may read them."""
@@ -82,6 +83,10 @@ class Resources:
             if (found := template.match(uri)) is not None:
                 return spec, {name: str(value) for name, value in found.items()}
         raise _unknown(uri)
+
+
+def _file(file: FileEntry) -> Resource:
+    return Resource(uri=f"convex://files/{file.path}", name=file.path, mime_type="text/plain", size=file.size)
 
 
 def _unknown(uri: str) -> ResourceNotFoundError:

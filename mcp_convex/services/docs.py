@@ -18,7 +18,8 @@ _GUIDELINES = "convex://guidelines"
 _TEMPLATES = "convex://templates"
 _LEGEND = """\
 Blocks marked `run` show calls and what they give; a name after `→ $` stands for what is given from there on.
-Ada and Bob are signed in, and `$project` is Ada's. All the code is one app, over the tables of the page `schema`."""
+Ada and Bob are signed in, and `$project` is Ada's. All the code is one app, over the tables of the page `schema`.
+It holds for convex 1.48; older versions lack some of it."""
 _SECTION = re.compile(r"^## ", re.MULTILINE)
 
 
@@ -30,6 +31,12 @@ class Hit(Model):
 
 class Hits(Model):
     hits: tuple[Hit, ...]
+
+
+class Page(Model):
+    uri: str
+    title: str
+    purpose: str
 
 
 class DocService:
@@ -45,11 +52,16 @@ class DocService:
         """Return the guidelines' names."""
         return tuple(sorted(page.stem for page in self._guidelines.glob("*.md")))
 
+    @cached_property
+    def pages(self) -> tuple[Page, ...]:
+        """Every page, the guidelines first."""
+        guidelines = ((f"{_GUIDELINES}/{topic}", self.guideline(topic)) for topic in self.topics())
+        templates = ((f"{_TEMPLATES}/{name}", self.template(name)) for name in NAMES)
+        return tuple(_headed(uri, text) for uri, text in (*guidelines, *templates))
+
     def guidelines(self) -> str:
         """Return the list of the guidelines, in Markdown."""
-        pages = {topic: self.guideline(topic).split("\n\n", 2) for topic in self.topics()}
-        listed = _list("Guidelines for Convex", _GUIDELINES, {topic: page[1] for topic, page in pages.items()})
-        return f"{listed}\n{_LEGEND}\n"
+        return f"# Guidelines for Convex\n\n{self._listed(_GUIDELINES)}\n\n{_LEGEND}\n"
 
     def guideline(self, topic: str) -> str:
         """
@@ -66,7 +78,7 @@ class DocService:
 
     def templates(self) -> str:
         """Return the list of the templates, in Markdown."""
-        return _list("Templates", _TEMPLATES, {name: self._templates.get(name).purpose for name in NAMES})
+        return f"# Templates\n\n{self._listed(_TEMPLATES)}\n"
 
     def template(self, name: str) -> str:
         """
@@ -75,13 +87,10 @@ class DocService:
         Raises:
             NotFound: There is none of that name.
         """
-        for known in NAMES:
-            if known == name:
-                template = self._templates.get(known)
-                files = [_block(f"convex/{path}", text) for path, text in template.files.items()]
-                packages = [_block("package.json", template.package_json)] if template.package_json else []
-                return "\n\n".join([f"# {template.title}", template.purpose, template.steps, *files, *packages]) + "\n"
-        raise NotFound(f"There is no template `{name}`.", next_step=f"Read one of these: {', '.join(NAMES)}.")
+        template = self._templates.get(name)
+        files = [_block(f"convex/{path}", text) for path, text in template.files.items()]
+        packages = [_block("package.json", template.package_json)] if template.package_json else []
+        return "\n\n".join([f"# {template.title}", template.purpose, template.steps, *files, *packages]) + "\n"
 
     def search(self, query: str, limit: int) -> Hits:
         """
@@ -91,7 +100,7 @@ class DocService:
             NotFound: No page has the URI.
         """
         if query.startswith("convex://"):
-            return Hits(hits=(self._page(query),))
+            return Hits(hits=(self._whole(query),))
         found = self._index.search(query, limit)
         return Hits(hits=tuple(Hit(uri=each.uri, title=each.title, text=each.text) for each in found))
 
@@ -99,7 +108,10 @@ class DocService:
     def _index(self) -> PassageIndex:
         return self._make_index(self._passages())
 
-    def _page(self, uri: str) -> Hit:
+    def _listed(self, root: str) -> str:
+        return "\n".join(f"- `{page.uri}`: {page.purpose}" for page in self.pages if page.uri.startswith(root))
+
+    def _whole(self, uri: str) -> Hit:
         kind, _, name = uri.rpartition("/")
         match kind:
             case "convex://guidelines":
@@ -108,7 +120,7 @@ class DocService:
                 text = self.template(name)
             case _:
                 raise NotFound(f"No page has the URI `{uri}`.", next_step="Search by words; the hits have URIs.")
-        return Hit(uri=uri, title=text.partition("\n")[0].removeprefix("# "), text=text)
+        return Hit(uri=uri, title=_headed(uri, text).title, text=text)
 
     def _passages(self) -> Iterator[Passage]:
         for topic in self.topics():
@@ -124,9 +136,9 @@ class DocService:
                 yield Passage(uri, f"{title}, convex/{path}", text)
 
 
-def _list(title: str, root: str, purposes: dict[str, str]) -> str:
-    lines = [f"- `{root}/{name}`: {' '.join(purpose.split())}" for name, purpose in purposes.items()]
-    return "\n".join([f"# {title}", "", *lines, ""])
+def _headed(uri: str, text: str) -> Page:
+    title, purpose, _ = text.split("\n\n", 2)
+    return Page(uri=uri, title=title.removeprefix("# "), purpose=" ".join(purpose.split()))
 
 
 def _block(path: str, text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from mcp_convex.domain import paths
-from mcp_convex.domain.errors import InvalidArguments
+from mcp_convex.domain.errors import InvalidArguments, NotFound
 from mcp_convex.domain.models import FileEntry, FilePath
 from mcp_convex.services.files import Change, FileService, Written
 
@@ -40,7 +40,7 @@ _NAMES_OF_PACKAGES = ("dependencies", "devDependencies", "optionalDependencies",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    name: TemplateName
+    name: str
     title: str
     purpose: str
     steps: str
@@ -57,8 +57,15 @@ class TemplateService:
         self._folder = folder
         self._files = files
 
-    def get(self, name: TemplateName) -> Template:
-        """Return a template."""
+    def get(self, name: str) -> Template:
+        """
+        Return a template.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        if name not in NAMES:
+            raise NotFound(f"There is no template `{name}`.", next_step=f"Choose one of these: {', '.join(NAMES)}.")
         folder = self._folder / name
         title, purpose, steps = (folder / "README.md").read_text(encoding="utf-8").split("\n\n", 2)
         sources = folder / "convex"

@@ -89,12 +89,14 @@ async def test_hits_name_pages_and_a_pages_uri_gives_it_whole(world):
 
 
 async def test_every_page_is_listed_and_can_be_read(world):
+    resources = {str(resource.uri) for resource in (await world.client.list_resources()).resources}
     for index in ("convex://guidelines", "convex://templates"):
+        assert index in resources
         listed = re.findall(r"`(convex://\w+/\w+)`", (await world.client.read_resource(index)).contents[0].text)
         assert len(listed) >= 10
         for uri in listed:
             assert (await world.client.read_resource(uri)).contents[0].text.startswith("# ")
-    assert index in [str(resource.uri) for resource in (await world.client.list_resources()).resources]
+            assert uri in resources
 
 
 async def completed(world, ref, argument, typed=""):
