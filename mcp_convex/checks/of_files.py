@@ -58,7 +58,7 @@ def _of_content(folder: Folder, module: Module) -> Iterator[Finding]:
     if module.suffix not in {".ts", ".tsx"} or stays:
         return
     if module.facts.is_empty:
-        yield Finding("emptied_file", 0)
+        yield Finding("emptied_file", 0, doubtful=bool(module.facts.text.strip()))
     elif not module.facts.is_module and module.path not in folder.imported_files:
         yield Finding("skipped_file", 0)
 

@@ -37,11 +37,14 @@ def _of_path(folder: Folder, module: Module, found: Import) -> Iterator[Finding]
         return
     if folder.resolve(module, specifier) is not None:
         return
-    if posixpath.normpath(posixpath.join(posixpath.dirname(module.path), specifier)).startswith("../"):
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(module.path), specifier))
+    if target.startswith("../"):
         if folder.uses(module, found):
             yield Finding("import_outside", found.at, {"specifier": specifier})
     elif folder.uses(module, found):
-        yield Finding("import_unresolved", found.at, {"specifier": specifier})
+        # Outside of the folder there may be files that nobody lists, such as what a build makes.
+        inside = target.startswith(f"{folder.path}/")
+        yield Finding("import_unresolved", found.at, {"specifier": specifier}, doubtful=not inside)
 
 
 def _of_node(folder: Folder, module: Module) -> Iterator[tuple[Module, Finding]]:

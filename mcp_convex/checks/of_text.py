@@ -10,7 +10,7 @@ from mcp_convex.checks.facts import Finding
 _LEFT = r"(?:code|file|functions?|implementation|imports?|exports?|schema|tables?|fields|queries|mutations|handlers?)\b"
 _SAID = r"(?:unchanged|remains?|stays?|same|as[ ]before|as[ ]above|omitted|here)"
 _ELISION = re.compile(
-    rf"""^[ \t]*(?://|/\*+|\{{/\*)[ \t]*(?:
+    rf"""/(?:/|\*+)[ \t]*(?:
       (?:\.\.\.|…)[ \t]*\(?(?:
           (?:the[ \t]+)?(?:rest|remaining|remainder)\b
         | (?:existing|other|previous)[ \t]+{_LEFT}
@@ -19,23 +19,24 @@ _ELISION = re.compile(
     | \(?(?:the[ \t]+)?(?:rest|remainder)[ \t]+of[ \t]+(?:(?:the|your|this)[ \t]+)?(?:\w+[ \t]+)?{_LEFT}[^\n]*\b{_SAID}
     | (?:existing|previous)[ \t]+{_LEFT}[^\n]*\b(?:unchanged|remains?|stays?|same|as[ ]before|omitted)
     )[^\n]*""",
-    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
+    re.IGNORECASE | re.VERBOSE,
 )
-_ELLIPSES = ("...", "…", "rest", "emainder", "xisting", "revious")
+_BEFORE_COMMENT = re.compile(r"[ \t]*\{?\Z")
 
-_SECRETS: tuple[tuple[str, str, re.Pattern[str]], ...] = (
-    ("sk_live_", "a Stripe secret key", re.compile(r"\bsk_live_[A-Za-z0-9]{20,}")),
-    ("rk_live_", "a Stripe key", re.compile(r"\brk_live_[A-Za-z0-9]{20,}")),
-    ("whsec_", "a webhook's signing secret", re.compile(r"\bwhsec_[A-Za-z0-9+/]{24,}")),
-    ("sk-", "an API key", re.compile(r"\bsk-(?:proj-|ant-|or-)?[A-Za-z0-9_-]{32,}")),
-    ("AKIA", "an AWS access key", re.compile(r"\bAKIA[A-Z0-9]{16}\b")),
-    ("gh", "a GitHub token", re.compile(r"\b(?:ghp|gho|ghs|ghr)_[A-Za-z0-9]{36}\b|\bgithub_pat_\w{40,}")),
-    ("xox", "a Slack token", re.compile(r"\bxox[abprs]-\d{8,}-[\w-]{10,}")),
-    ("AIza", "a Google API key", re.compile(r"\bAIza[A-Za-z0-9_-]{35}\b")),
-    ("-----BEGIN", "a private key", re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----(?:\\n|\s)+[\w+/=\\\s]{60,}")),
-    ("|", "a Convex deploy key", re.compile(r"\b(?:prod|dev|preview|project):[\w:-]+\|eyJ[A-Za-z0-9+/=_-]{16,}")),
-    ("sk_", "a Clerk secret key", re.compile(r"\bsk_test_[A-Za-z0-9]{40,}")),
-    ("re_", "a Resend API key", re.compile(r"[\"'`]re_[A-Za-z0-9]{8}_[A-Za-z0-9]{24}[\"'`]")),
+_SECRETS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("a Stripe secret key", re.compile(r"sk_live_[A-Za-z0-9]{20,}")),
+    ("a Stripe key", re.compile(r"rk_live_[A-Za-z0-9]{20,}")),
+    ("a webhook's signing secret", re.compile(r"whsec_[A-Za-z0-9+/]{24,}")),
+    ("an API key", re.compile(r"sk-(?<!\w...)(?:proj-|ant-|or-)?[A-Za-z0-9_-]{32,}")),
+    ("an AWS access key", re.compile(r"AKIA[A-Z0-9]{16}\b")),
+    ("a GitHub token", re.compile(r"gh[posr]_[A-Za-z0-9]{36}\b")),
+    ("a GitHub token", re.compile(r"github_pat_\w{40,}")),
+    ("a Slack token", re.compile(r"xox[abprs]-\d{8,}-[\w-]{10,}")),
+    ("a Google API key", re.compile(r"AIza[A-Za-z0-9_-]{35}\b")),
+    ("a private key", re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----(?:\\n|\s)+[\w+/=\\\s]{60,}")),
+    ("a Convex deploy key", re.compile(r"\|eyJ(?<=[\w-]....)[A-Za-z0-9+/=_-]{16,}")),
+    ("a Clerk secret key", re.compile(r"sk_test_[A-Za-z0-9]{40,}")),
+    ("a Resend API key", re.compile(r"re_(?<!\w...)[A-Za-z0-9]{8}_[A-Za-z0-9]{24}\b")),
 )
 _FEWEST_DIFFERENT = 12
 """Characters. With fewer different ones it is `sk_live_xxxxxxxx`."""
@@ -46,11 +47,11 @@ def check_text(text: str) -> Iterator[Finding]:
     """Yield the lines of *text* that say that code was left out or that it is Markdown, and the secrets in it."""
     if text.lstrip().startswith("```"):
         yield Finding("markdown_fence", text.index("```"))
-    if any(mark in text for mark in _ELLIPSES):
-        for found in _ELISION.finditer(text):
-            yield Finding("elision", found.start() + len(found[0]) - len(found[0].lstrip()), {"line": found[0].strip()})
-    for mark, kind, pattern in _SECRETS:
-        if mark in text:
-            for found in pattern.finditer(text):
-                if len(set(found[0])) >= _FEWEST_DIFFERENT and not _MADE_UP.search(found[0]):
-                    yield Finding("secret", found.start(), {"kind": kind})
+    for found in _ELISION.finditer(text):
+        before = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
+        if _BEFORE_COMMENT.fullmatch(before):
+            yield Finding("elision", found.start(), {"line": found[0].strip()})
+    for kind, pattern in _SECRETS:
+        for found in pattern.finditer(text):
+            if len(set(found[0])) >= _FEWEST_DIFFERENT and not _MADE_UP.search(found[0]):
+                yield Finding("secret", found.start(), {"kind": kind})

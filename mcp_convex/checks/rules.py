@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
-from ast_grep_py import SgNode
+from ast_grep_py import Config, SgNode
 from pydantic import BaseModel, ConfigDict, Field
 
 from mcp_convex.checks.facts import Facts, Finding, Function, Kind
@@ -39,10 +40,12 @@ class Rule(BaseModel):
     good: tuple[Example, ...] = Field(min_length=1)
     match: Mapping[str, Any] | None = None
     constraints: Mapping[str, Any] = {}
-    needs: tuple[str, ...] = ()
-    """Texts without which a file cannot match, so that most files need no search."""
+    seems: str = ""
+    """A regular expression without which nothing can match, so that little of the code is searched."""
     within: tuple[Kind, ...] = ()
     """Kinds of function that it must stand in; `$CTX` is then that function's own `ctx`."""
+    imported: Mapping[str, str] = {}
+    """Names that the file must import, with where from."""
     types_only: bool = False
     """Only the compiler minds: where it does not look, all is well."""
     free: str | None = None
@@ -65,38 +68,50 @@ def rules() -> Mapping[str, Rule]:
 class _Pattern:
     name: str
     rule: Rule
-    config: Mapping[str, Any]
+    config: Config
+    seems: re.Pattern[str]
     variables: tuple[str, ...]
+    """Those of the pattern whose texts the rule's words quote."""
+
+    @classmethod
+    def of(cls, name: str, rule: Rule) -> _Pattern:
+        config = cast("Config", {"rule": rule.match, "constraints": dict(rule.constraints)})
+        variables = tuple(part.partition("}")[0] for part in f"{rule.message}{rule.hint}".split("{")[1:])
+        return cls(name, rule, config, re.compile(rule.seems), variables)
+
+    def may_match(self, facts: Facts) -> bool:
+        """Say whether a search can be of use, from what is quickly seen."""
+        rule = self.rule
+        if not all(_imports(facts, name, source) for name, source in rule.imported.items()):
+            return False
+        if rule.free is not None and _declares(facts, rule.free):
+            return False
+        if not rule.within:
+            return self.seems.search(facts.text) is not None
+        functions = (each for each in facts.functions if each.kind in rule.within)
+        return any(self.seems.search(facts.text, each.at, each.end) for each in functions)
 
 
 @cache
 def _patterns(*, clients: bool) -> tuple[_Pattern, ...]:
     return tuple(
-        _Pattern(name, rule, {"rule": rule.match, "constraints": dict(rule.constraints)}, tuple(_variables(rule)))
-        for name, rule in rules().items()
-        if rule.match is not None and rule.clients == clients
+        _Pattern.of(name, rule) for name, rule in rules().items() if rule.match is not None and rule.clients == clients
     )
-
-
-def _variables(rule: Rule) -> Iterator[str]:
-    for text in (rule.message, rule.hint):
-        yield from (part.partition("}")[0] for part in text.split("{")[1:])
 
 
 def matches(facts: Facts, root: SgNode, *, clients: bool = False) -> Iterator[Finding]:
     """Yield what the patterns find in one file."""
     for pattern in _patterns(clients=clients):
-        rule = pattern.rule
-        if not all(needed in facts.text for needed in rule.needs):
+        if not pattern.may_match(facts):
             continue
-        if rule.within and not any(function.kind in rule.within for function in facts.functions):
-            continue
-        if rule.free is not None and _declares(facts, rule.free):
-            continue
-        for node in root.find_all(pattern.config):  # type: ignore[call-overload]
-            if _belongs(rule, facts, node):
+        for node in root.find_all(pattern.config):
+            if _belongs(pattern.rule, facts, node):
                 found = {name: node.get_match(name) for name in pattern.variables}
-                yield Finding(pattern.name, start(node), {k: v.text() for k, v in found.items() if v})
+                yield Finding(pattern.name, start(node), {name: part.text() for name, part in found.items() if part})
+
+
+def _imports(facts: Facts, name: str, source: str) -> bool:
+    return any(found.names.get(name) == name and found.specifier == source for found in facts.imports)
 
 
 def _declares(facts: Facts, name: str) -> bool:
