@@ -21,8 +21,8 @@ async def search_docs(
     """
     Search the guidelines and templates for Convex code that this server brings along.
 
-    They hold for the convex package of now, and their code is known to push. Use it before
-    writing what you are not sure of. `write_files` writes a template whole.
+    They hold for convex 1.48, and their code is known to push. Use it before writing what you
+    are not sure of. `write_files` writes a template whole.
     """
     return (await services(ctx)).docs.search(query, limit)
 

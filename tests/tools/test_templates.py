@@ -73,6 +73,20 @@ async def test_packages_that_are_missing_are_added_and_the_others_left(empty):
     assert {"@auth/core": "0.41.3"} == manifest["devDependencies"]
 
 
+async def test_a_workspace_without_a_package_json_gets_one(empty):
+    before = (empty.workspace / "package.json").read_text()
+    await empty.content("write_files", changes=[{"path": "package.json", "delete": True}])
+    try:
+        result = await empty.content("write_files", template="convex_auth")
+        manifest = json.loads((empty.workspace / "package.json").read_text())
+    finally:
+        await empty.write({"package.json": before})
+
+    assert "created" == written(result)["package.json"]
+    assert {"@auth/core", "@convex-dev/auth", "convex"} == manifest["dependencies"].keys()
+    assert "typescript" in manifest["devDependencies"]
+
+
 async def test_a_package_json_that_is_none_is_left_as_it_is(empty):
     before = (empty.workspace / "package.json").read_text()
     await empty.write({"package.json": "{"})
