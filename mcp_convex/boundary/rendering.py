@@ -19,6 +19,7 @@ from mcp_convex.domain.models import FunctionResult, LogEntry, LogPage, Page
 from mcp_convex.domain.pushes import Changes, CheckResult, Diagnostic, PushResult
 from mcp_convex.services.connections import Connecting, Connections, Disconnected
 from mcp_convex.services.differences import Difference
+from mcp_convex.services.docs import Hits
 from mcp_convex.services.files import FileContent, Written
 from mcp_convex.services.snapshots import Restored
 
@@ -162,6 +163,11 @@ def _restored(result: Restored) -> str:
 
 def _difference(change: Difference) -> str:
     return f"{change.action} {change.path}" + (f"\n{change.diff}" if change.diff else "")
+
+
+@text_of.register
+def _hits(found: Hits) -> str:
+    return "\n\n".join(f"{hit.title} ({hit.uri})\n{hit.text}" for hit in found.hits) or "Nothing has these words."
 
 
 @text_of.register

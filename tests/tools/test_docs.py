@@ -79,7 +79,9 @@ def test_no_query_is_an_error(query):
 
 
 async def test_hits_name_pages_and_a_pages_uri_gives_it_whole(world):
-    (hit, *_) = (await world.content("search_docs", query="serve private file", limit=1))["hits"]
+    result = await world.call("search_docs", query="serve private file", limit=1)
+    (hit,) = result.structured_content["hits"]
+    assert f"File storage: Rules ({hit['uri']})\n{hit['text']}" == result.content[0].text
     (page,) = (await world.content("search_docs", query=hit["uri"]))["hits"]
     read = await world.client.read_resource(hit["uri"])
 
