@@ -27,13 +27,14 @@ async def functions_of_a_push(settings: Settings, files: dict[str, str]) -> dict
 
 async def test_only_functions_whose_code_has_changed_are_said_to_have(tmp_path):
     settings = make_settings(tmp_path, isolation="bwrap")
-    none = {"added": [], "changed": [], "removed": []}
     first = await functions_of_a_push(settings, FILES)
     assert ([], 6) == (first["changed"], len(first["added"]))
 
-    assert none == await functions_of_a_push(settings, {})  # whose _generated/ is not what the first push had
+    assert not any(
+        (await functions_of_a_push(settings, {})).values()
+    )  # whose _generated/ is not what the first push had
     unconfined = settings.model_copy(update={"isolation": "none"})
-    assert none == await functions_of_a_push(unconfined, {})  # whose packages lie elsewhere
+    assert not any((await functions_of_a_push(unconfined, {})).values())  # whose packages lie elsewhere
 
     changed = await functions_of_a_push(settings, {"convex/shared.ts": SHARED.replace("Upper", "Lower")})
     assert {"one:add", "one:top", "two:add", "two:top"} == set(changed["changed"])
