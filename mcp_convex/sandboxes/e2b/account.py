@@ -64,10 +64,7 @@ class Account:
             if found is not None:
                 await self._end(sandbox_id)
                 continue
-            with suppress(SandboxLost):  # it ended meanwhile, or cannot be resumed any more
-                async with translated(self._patience_s):
-                    attached = await self._sandboxes.connect(sandbox_id, timeout=LIFETIME_S)
-                    found = Box(attached, self._patience_s)
+            found = await self._attached(sandbox_id)
         return found
 
     async def create(self, tag: str) -> Box:
@@ -142,6 +139,17 @@ class Account:
             while pages.has_next:
                 found += await pages.next_items()
         return [info.sandbox_id for info in sorted(found, key=lambda info: info.started_at, reverse=True)]
+
+    async def _attached(self, sandbox_id: str) -> Box | None:
+        """Attach to a sandbox; None where it ended meanwhile, or is ended, since it cannot be resumed any more."""
+        try:
+            async with translated(self._patience_s):
+                return Box(await self._sandboxes.connect(sandbox_id, timeout=LIFETIME_S), self._patience_s)
+        except SandboxLost as exc:
+            if not isinstance(exc.__cause__, (e2b.NotFoundException, e2b.GuestUnresponsiveException)):
+                raise
+            await self._end(sandbox_id)
+            return None
 
     async def _end(self, sandbox_id: str) -> None:
         with suppress(SandboxError):  # its lifetime ends it

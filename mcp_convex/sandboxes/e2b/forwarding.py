@@ -11,6 +11,8 @@ from mcp_convex.domain.errors import SandboxError
 from mcp_convex.sandboxes.e2b.box import Job, Message
 
 _PIECE = 256 * 1024
+_MOST = 64
+"""Connections at a time. The CLI opens a few."""
 
 
 class Forwarder:
@@ -24,7 +26,7 @@ class Forwarder:
 
     async def hear(self, job: Job, message: Message) -> None:
         """Take a message of the program's."""
-        if "open" in message:
+        if "open" in message and len(self._writers) < _MOST:
             reader, writer = await asyncio.open_connection(*self._address)
             self._writers[message["open"]] = writer
             task = asyncio.create_task(self._answers(job, message["open"], reader))

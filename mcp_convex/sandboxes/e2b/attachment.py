@@ -1,0 +1,87 @@
+"""Which box is the workspace's now: found, made, lost and found again."""
+
+from __future__ import annotations
+
+import anyio
+
+from mcp_convex.domain.errors import SandboxBusy, SandboxLost
+from mcp_convex.sandboxes.e2b.account import Account
+from mcp_convex.sandboxes.e2b.box import Box
+from mcp_convex.sandboxes.e2b.mirror import Mirror
+
+_STARTED_ANEW = "The sandbox had vanished: another was started, and got every file from this server's copy."
+_FOUND_AGAIN = "The sandbox could not be reached for a while; the work went on in it."
+
+
+class Attachment:
+    """At most one box at a time, looked for at first need, and made only by `started`."""
+
+    def __init__(self, account: Account, mirror: Mirror) -> None:
+        self._account = account
+        self._mirror = mirror
+        self._box: Box | None = None
+        self._sought = False
+        self._is_lost = False
+        self._one_at_a_time = anyio.Lock()
+        self.notes: list[str] = []
+
+    @property
+    def is_attached(self) -> bool:
+        return self._box is not None
+
+    async def started(self) -> Box:
+        """
+        Return the workspace's box, made and filled if there is none.
+
+        Raises:
+            SandboxError: E2B does not answer, or starts none.
+        """
+        async with self._one_at_a_time:
+            self._sought = self.is_attached  # another server may have made one since
+            if (found := await self._find()) is not None:
+                return found
+            self._box = box = await self._account.create(await self._mirror.tag())
+            try:
+                await self._mirror.fill(box)
+            except SandboxLost:
+                self.lose(box)
+                raise
+            if self._is_lost:
+                self.notes.append(_STARTED_ANEW)
+            self._is_lost = False
+            return box
+
+    async def at_hand(self) -> Box | None:
+        """
+        Return the workspace's box if it can be had now, and without making one.
+
+        Raises:
+            SettingsInvalid: E2B does not accept what the operator has set.
+        """
+        async with self._one_at_a_time:
+            try:
+                return await self._find()
+            except (SandboxLost, SandboxBusy):
+                self.lose(self._box)
+                return None
+
+    def lose(self, box: Box | None) -> None:
+        """Forget *box*; whether there is still one is asked anew."""
+        if self._box is box:
+            self._is_lost = self._is_lost or box is not None
+            self._box, self._sought = None, False
+
+    def let_go(self) -> None:
+        """Forget the box, which lives on."""
+        self._box, self._sought = None, False
+
+    async def _find(self) -> Box | None:
+        if self._box is None and not self._sought:
+            self._box = await self._account.find(await self._mirror.tag())
+            self._sought = True
+            if self._box is not None and self._is_lost:
+                self.notes.append(_FOUND_AGAIN)
+                self._is_lost = False
+        if self._box is not None:
+            await self._box.extend()
+        return self._box
