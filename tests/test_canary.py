@@ -173,13 +173,15 @@ class Planted:
         return self.world.settings
 
     async def drive(self, *but: str) -> str:
-        """Call every tool *but* some, read every resource, and return all that was answered."""
+        """Call every tool *but* some, read every resource and prompt, and return all that was answered."""
         names = sorted({*CALLS} - {*but}, key=lambda name: name == "disconnect")
         said = [await self._answer(name) for name in names]
         resources = await self.world.client.list_resources()
         said.append(resources.model_dump_json())
         said += [await self._read(str(resource.uri)) for resource in resources.resources]
         said += [await self._read("convex://files/convex/notes.ts"), await self._read("convex://pushes/none")]
+        prompts = (await self.world.client.list_prompts()).prompts
+        said += [(await self.world.client.get_prompt(prompt.name)).model_dump_json() for prompt in prompts]
         return "\n".join(said)
 
     async def _answer(self, name: str) -> str:

@@ -45,7 +45,7 @@ def reliability_table():
         (
             "a secret that would show",
             (
-                f"{len(test_canary.SECRETS)} kinds planted, each in every encoding; every tool, resource, page,"
+                f"{len(test_canary.SECRETS)} kinds planted, each in every encoding; every tool, resource, prompt, page,"
                 " log line, audit row, file and process of a push is searched, also while the deployment repeats"
                 f" them in {len(test_canary.ROUNDS)} ways, in pieces of 7 bytes"
             ),

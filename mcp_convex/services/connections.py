@@ -170,6 +170,8 @@ class ConnectionService:
         if not connections:
             serves = f"`{target.name}`" if target else "the embedded deployment on this machine"
             return f"This workspace works with {serves}. Call `connect` to use the person's Convex account."
+        if target and connections[0].state == "connected":
+            return f"Write functions and `push` to `{target.name}`, or call `link_project` for another deployment."
         return self._said_of(connections[0])
 
     def _said_of(self, connection: Connection | None) -> str:

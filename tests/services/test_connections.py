@@ -22,7 +22,7 @@ from mcp_convex.services.pages import PageService, utc_now
 from mcp_convex.store import open_data_dir
 from mcp_convex.store.store import Store
 from tests.doubles.cloud import FakeCloud, approve, fake_cloud
-from tests.doubles.convex_deployment import ConvexDeployment
+from tests.doubles.convex_deployment import ConvexDeployment, reach_of
 from tests.doubles.deployment import Says
 from tests.doubles.targets import OWNER, targets_of
 
@@ -136,6 +136,7 @@ async def test_after_fifteen_seconds_connecting_is_slow_and_not_given_up(desk):
 
     seen = await desk.connections.look()
     assert "slow" in seen.next_step
+    assert "not verified" in seen.next_step  # Convex says so to the person only, and never sends them back
     assert "connecting" == seen.connections[0].state
 
 
@@ -264,6 +265,8 @@ async def test_what_the_agent_is_told_to_do_next_depends_on_where_things_stand(d
     assert "connect" in (await desk.connections.look()).next_step
     await desk.finish(await desk.granted(await desk.page()))
     assert "create_project" in (await desk.connections.look()).next_step
+    await desk.store.targets.put(*OWNER, reach_of())
+    assert "`push`" in (await desk.connections.look()).next_step
 
 
 async def test_of_several_teams_the_login_connects_the_one_that_was_chosen(desk):
