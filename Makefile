@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench
+.PHONY: demo test check bench conformance
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,3 +33,7 @@ check: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks.run
+
+# The official suite, in both protocol revisions; the last line counts.
+conformance: $(READY)
+	@$(BIN)/python -W ignore -m tests.conformance.suite

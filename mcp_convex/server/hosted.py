@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mcp.server.request_state import RequestStateSecurity
 from starlette.requests import Request
 
+from mcp_convex.boundary import ConvexServer
 from mcp_convex.boundary.hosting import Hosting, Narrowed, Serving
 from mcp_convex.boundary.http import PATH, HttpFront, caller, is_stream
 from mcp_convex.boundary.listening import bound, serve_http
@@ -48,7 +49,14 @@ async def serve(
         PortInUse: The port is taken.
     """
     _check_isolation(settings)
-    server = assembled(settings, lambda: _opened_hosting(settings, tuning), security=_request_state(settings))
+    server = assembled(settings, lambda: opened_hosting(settings, tuning), security=_request_state(settings))
+    await listen(server, settings, stopping, on_ready)
+
+
+async def listen(
+    server: ConvexServer, settings: Settings, stopping: asyncio.Event, on_ready: Callable[[str], None]
+) -> None:
+    """Let those call *server* whom *settings* admit, as `serve` says."""
     async with opened_access(settings) as access:
         front = HttpFront(server, access, tuple(TOOLSETS))
         sock = bound(settings.listen_host, settings.listen_port)
@@ -83,7 +91,8 @@ class _Hosted(Hosting):
 
 
 @asynccontextmanager
-async def _opened_hosting(settings: Settings, tuning: Tuning | None) -> AsyncGenerator[Hosting]:
+async def opened_hosting(settings: Settings, tuning: Tuning | None = None) -> AsyncGenerator[Hosting]:
+    """Host the workspaces of all principals, and close them on the way out."""
     async with opened_shared(settings, tuning) as shared:
 
         @asynccontextmanager
