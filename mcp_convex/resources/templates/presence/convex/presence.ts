@@ -5,22 +5,23 @@ import { internalMutation, mutation, query, type MutationCtx } from "./_generate
 
 const GONE_AFTER_MS = 30_000;
 
+/** Who is in a room. Sessions stay secret: whoever knows one can end it. */
 export const list = query({
   args: { room: v.string() },
-  returns: v.array(v.object({ session: v.string(), name: v.string() })),
+  returns: v.array(v.object({ id: v.id("present"), name: v.string() })),
   handler: async (ctx, { room }) => {
     const present = await ctx.db
       .query("present")
       .withIndex("by_room_and_session", (q) => q.eq("room", room))
       .take(100);
-    return present.map(({ session, name }) => ({ session, name }));
+    return present.map(({ _id, name }) => ({ id: _id, name }));
   },
 });
 
-/** Says that a session is there, for the next thirty seconds. */
+/** Says that a session is there, for the next thirty seconds; returns its id in the list. */
 export const beat = mutation({
   args: { room: v.string(), session: v.string(), name: v.string() },
-  returns: v.null(),
+  returns: v.id("present"),
   handler: async (ctx, { room, session, name }) => {
     const known = await find(ctx, room, session);
     const presentId = known?._id ?? (await ctx.db.insert("present", { room, session, name }));
@@ -33,7 +34,7 @@ export const beat = mutation({
       await ctx.scheduler.cancel(last.endsBy);
       await ctx.db.patch("beats", last._id, { endsBy });
     }
-    return null;
+    return presentId;
   },
 });
 
