@@ -187,12 +187,14 @@ class GrantService:
 
     async def use_key(self, principal: PrincipalId, page: PendingPage, url: str, key: SecretStr) -> Target:
         """
-        Make the deployment at *url* the workspace's target, with a key that the person typed, and connect no account.
+        Make a deployment the workspace's target, with a key that the person typed, and connect no account.
+
+        Where a deploy key's deployment is reached, Convex says; for other keys it is at *url*.
 
         Raises:
             ConvexMcpError: The deployment is none, is for production, or did not accept the key. Nothing was stored.
         """
-        target = await self._targets.link(url, AdminKeyValue(key))
+        target = await self._link(AdminKeyValue(key), url)
         await self._ports.connections.delete(principal, ConnectionId(page.subject["connection"]))
         return target
 
@@ -207,13 +209,14 @@ class GrantService:
             BlockedByPolicy: It is for production. Nothing was stored.
             ConvexMcpError: It was not accepted, or nobody could be asked. Nothing was stored.
         """
-        shape = shape_of(given)
-        if url is None and shape == "access_token":
+        if url is None and shape_of(given) == "access_token":
             return await self._connect(principal, AccessTokenValue(given))
-        key = AdminKeyValue(given)
+        return await self._link(AdminKeyValue(given), url)
+
+    async def _link(self, key: AdminKeyValue, url: str | None) -> Target:
         self._targets.check_key(key)
-        if url is None and shape == "admin_key":
-            raise InvalidArguments("That key does not say which deployment it opens.", next_step="Pass its URL, too.")
+        if not url and shape_of(key) != "deploy_key":
+            raise InvalidArguments("That key does not say which deployment it opens.", next_step="Give its URL, too.")
         return await self._targets.link(url or await self._ports.management.deployment_url(key), key)
 
     async def _connect(self, principal: PrincipalId, token: AccessTokenValue) -> Connection:

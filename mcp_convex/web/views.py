@@ -157,8 +157,8 @@ def _deploy_key(token: str) -> Html:
     return _form(
         token,
         element("h2", "Use one deployment only"),
-        _field("url", "Deployment URL", kind="url", hint="Such as https://happy-otter-123.convex.cloud, or your own."),
         _field("key", "Deploy key or admin key", hint="Not one for production."),
+        _field("url", "Deployment URL", kind="url", hint="Only for a self-hosted deployment.", required=False),
         _buttons(_button("Use this deployment", "deploy_key")),
     )
 
@@ -192,7 +192,7 @@ def _form(token: str, *content: Html) -> Html:
     return element("form", csrf, *content, method="post", autocomplete="off")
 
 
-def _field(name: str, label: str, *, hint: str, kind: str = "password") -> Html:
+def _field(name: str, label: str, *, hint: str, kind: str = "password", required: bool = True) -> Html:
     hinted = f"{name}-hint"
     return joined(
         element("label", label, for_=name),
@@ -202,7 +202,7 @@ def _field(name: str, label: str, *, hint: str, kind: str = "password") -> Html:
             id=name,
             name=name,
             type=kind,
-            required=True,
+            required=required,
             autocomplete="off",
             spellcheck="false",
             aria_describedby=hinted,

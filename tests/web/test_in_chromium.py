@@ -17,7 +17,6 @@ async def linked(desk, tab):
     deployment = await desk.cloud.add_deployment(next(iter(desk.cloud.projects.values())))
     deployment.keys["ours"] = key = f"dev:{deployment.name}|c4n4ryc4n4ry"
     await tab.open(await desk.link())
-    await tab.fill("Deployment URL", deployment.url)
     await tab.fill("Deploy key or admin key", key)
     await tab.click("Use this deployment")
     return deployment
@@ -162,6 +161,22 @@ async def test_a_typed_deploy_key_links_the_workspace_and_connects_no_account(pl
     assert "Done" == await tab.title()
     seen = await plain_desk.call("get_connection")
     assert ([], deployment.url) == (seen["connections"], seen["target"]["url"])
+
+
+async def test_a_key_that_does_not_say_what_it_opens_needs_the_url(plain_desk, tab):
+    deployment = await plain_desk.cloud.add_deployment(next(iter(plain_desk.cloud.projects.values())))
+    deployment.keys["ours"] = key = "self-hosted|c4n4ryc4n4ry"
+    await tab.open(await plain_desk.link())
+    await tab.fill("Deploy key or admin key", key)
+    await tab.click("Use this deployment")
+    assert "which deployment it opens" in await tab.text()
+
+    await tab.click("Try again")
+    await tab.fill("Deploy key or admin key", key)
+    await tab.fill("Deployment URL", deployment.url)
+    await tab.click("Use this deployment")
+
+    assert deployment.url == (await plain_desk.call("get_connection"))["target"]["url"]
 
 
 async def test_a_secret_that_a_person_types_reaches_the_deployment_and_nobody_else(plain_desk, tab):
