@@ -23,6 +23,12 @@ QUIETLY = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "-
 _UNWRITTEN = "TAR_ENTRY_ERROR"
 """What npm 10 warns of a file that it could not write, and then exits with 0."""
 _PINNED = re.compile(r"[=v~ ]*(\d+\.\d+)(\.[\dx*]+)?")
+IMPATIENTLY = {
+    "npm_config_fetch_retries": "1",
+    "npm_config_fetch_retry_mintimeout": "1000",
+    "npm_config_update_notifier": "false",
+}
+"""npm's settings: whoever has no network is told so soon."""
 _PASSED = re.compile(r"(?i)npm_config_\w+|(https?|no|all)_proxy|node_extra_ca_certs|ssl_cert_(file|dir)")
 _OFFLINE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ENOTCACHED")
 _ESSENCE = 600
@@ -113,9 +119,7 @@ class Installer:
         defaults = {
             "npm_config_cache": str(cache),
             "npm_config_userconfig": str(person / ".npmrc"),
-            "npm_config_fetch_retries": "1",
-            "npm_config_fetch_retry_mintimeout": "1000",
-            "npm_config_update_notifier": "false",
+            **IMPATIENTLY,
         }
         cache.mkdir(parents=True, exist_ok=True)
         given = {name.lower() if name.lower().startswith("npm_") else name: v for name, v in self._npm_env.items()}

@@ -111,10 +111,14 @@ function prepare(request) {
   return { ...look(request), packages: packages(request.compilers) };
 }
 
-function install({ arguments: given }) {
+function install({ arguments: given, env }) {
   const link = inWorkspace("").replace(/\/$/, "");
   if (attempt(() => fs.lstatSync(link).isSymbolicLink(), false)) fs.unlinkSync(link);
-  const npm = spawn("npm", given, { cwd: WORKSPACE, stdio: ["ignore", "pipe", "pipe"] });
+  const npm = spawn("npm", given, {
+    cwd: WORKSPACE,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
   for (const stream of [npm.stdout, npm.stderr]) {
     stream.setEncoding("utf8").on("data", (text) => (output = (output + text).slice(-65536)));

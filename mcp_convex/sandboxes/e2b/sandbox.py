@@ -18,7 +18,7 @@ from mcp_convex.sandboxes.e2b.attachment import Attachment
 from mcp_convex.sandboxes.e2b.box import Box
 from mcp_convex.sandboxes.e2b.command import GATE_PORT, Until, run_command
 from mcp_convex.sandboxes.e2b.mirror import Mirror
-from mcp_convex.sandboxes.install import DEADLINE_S, QUIETLY, failed
+from mcp_convex.sandboxes.install import DEADLINE_S, IMPATIENTLY, QUIETLY, failed
 from mcp_convex.sandboxes.output import KeptOutput
 from mcp_convex.sandboxes.packages import COMPILERS, check_version
 from mcp_convex.sandboxes.project import Content, Template
@@ -182,7 +182,8 @@ class E2BSandbox(Sandbox):
 async def _install(box: Box) -> None:
     """Install what package.json asks for: what the lock says where it fits, and a new lock where not."""
     for verb in ("ci", "install"):
-        answer = await box.do("install", {"arguments": [verb, *QUIETLY]}, Installed, within_s=DEADLINE_S)
+        request = {"arguments": [verb, *QUIETLY], "env": IMPATIENTLY}
+        answer = await box.do("install", request, Installed, within_s=DEADLINE_S)
         if answer.code == 0:
             return
     raise failed(answer.output, timed_out=False)
