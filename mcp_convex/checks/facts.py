@@ -191,5 +191,7 @@ class Facts:
     calls: tuple[NameUse, ...] = ()
     """Names that are called with `ctx`, or handed to `ctx.runQuery` and its like."""
     env_uses: tuple[EnvUse, ...] = ()
+    used: dict[str, bool] = field(default_factory=dict[str, bool])
+    """Whether imported names are used for more than types, of those that somebody asked for."""
     hidden: tuple[tuple[At, At], ...] | None = None
     """Where comments and the texts of strings begin and end; None until somebody asks."""

@@ -69,32 +69,31 @@ def _builtin(folder: Folder, found: Import) -> str | None:
 
 
 def _schema_cycle(folder: Folder) -> Iterator[tuple[Module, Finding]]:
+    """Yield each import on a way from the schema back to itself."""
     schema = folder.by_name.get("schema")
-    if schema is None:
+    if schema is None or not (way := _way_back(folder, schema, schema, set())):
         return
-    for found in schema.facts.imports:
-        if (way := _way_back(folder, schema, found)) is not None:
-            yield schema, Finding("schema_cycle", found.at, {"way": " → ".join(way)})
+    shown = " → ".join(posixpath.basename(module.path) for module in (*(module for module, _ in way), schema))
+    for module, found in way:
+        yield module, Finding("schema_cycle", found.at, {"way": shown})
 
 
-def _way_back(folder: Folder, schema: Module, first: Import) -> list[str] | None:
-    """Return the files through which *first*, an import of the schema, comes back to it."""
-    ways = [[path] for path in _meant(folder, schema, first)]
-    seen: set[str] = set()
-    while ways:
-        way = ways.pop()
-        if way[-1] == schema.path:
-            return [posixpath.basename(path) for path in way]
-        module = folder.modules.get(way[-1])
-        if module is None or way[-1] in seen:
+def _way_back(folder: Folder, module: Module, schema: Module, seen: set[str]) -> list[tuple[Module, Import]]:
+    """Return the imports, each with the file that has it, that lead from *module* to *schema*; none if none do."""
+    for found in module.facts.imports:
+        other = _meant(folder, module, found)
+        if other is schema:
+            return [(module, found)]
+        if other is None or other.path in seen:
             continue
-        seen.add(way[-1])
-        ways += [[*way, path] for found in module.facts.imports for path in _meant(folder, module, found)]
-    return None
+        seen.add(other.path)
+        if rest := _way_back(folder, other, schema, seen):
+            return [(module, found), *rest]
+    return []
 
 
-def _meant(folder: Folder, module: Module, found: Import) -> list[str]:
+def _meant(folder: Folder, module: Module, found: Import) -> Module | None:
     if not found.specifier.startswith(".") or "_generated" in found.specifier or not folder.uses(module, found):
-        return []
+        return None
     path = folder.resolve(module, found.specifier)
-    return [path] if path else []
+    return folder.modules.get(path) if path else None

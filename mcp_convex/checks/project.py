@@ -196,7 +196,7 @@ class Folder:
         if found.types_only:
             return False
         values = found.names.keys() - found.types
-        return found.reexport or not values or any(_is_used(module.facts.text, name) for name in values)
+        return found.reexport or not values or any(_is_used(module.facts, name) for name in values)
 
 
 def _parents(name: str) -> Iterator[str]:
@@ -204,7 +204,9 @@ def _parents(name: str) -> Iterator[str]:
         yield name
 
 
-def _is_used(text: str, name: str) -> bool:
+def _is_used(facts: Facts, name: str) -> bool:
     """Say whether *name* stands anywhere but in types and in its import, as far as its surroundings tell."""
-    used = rf"(?<![:<|&]\s)(?<![\w.$<|&:]){re.escape(name)}\s*[.(\[,;)}}?!`]"
-    return re.search(used, _IMPORT.sub("", text)) is not None
+    if name not in facts.used:
+        used = rf"(?<![:<|&]\s)(?<![\w.$<|&:]){re.escape(name)}\s*[.(\[,;)}}?!`]"
+        facts.used[name] = re.search(used, _IMPORT.sub("", facts.text)) is not None
+    return facts.used[name]

@@ -87,4 +87,6 @@ def _filters(root: SgNode) -> Iterator[FilterUse]:
         predicate = arguments(call)[0].text()
         equal = () if _UNCLEAR.search(predicate) else tuple(_EQUAL.findall(predicate))
         indexed = any(method.startswith("with") for method in methods)
-        yield FilterUse(table, start(call), equal, indexed=indexed)
+        called = call.field("function")
+        method = called.field("property") if called else None
+        yield FilterUse(table, start(method or call), equal, indexed=indexed)

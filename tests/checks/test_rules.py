@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from mcp_convex.checks.rules import rules
 from tests.checks.workspaces import diagnostics, workspace
+
+UNFILLED = re.compile(r"\{\w+\}")
 
 pytestmark = pytest.mark.anyio
 
@@ -22,6 +26,8 @@ async def test_a_rule_finds_its_bad_examples_and_no_rule_minds_its_good_ones(nam
     found = await diagnostics(workspace(example), env_vars=())
 
     if kind == "bad":
-        assert [rules()[name].severity] == sorted({each.severity for each in found if each.code == name})
+        of_rule = [each for each in found if each.code == name]
+        assert {rules()[name].severity} == {each.severity for each in of_rule}
+        assert [] == [each for each in of_rule if UNFILLED.search(f"{each.message}{each.hint}")]
     else:
         assert [] == [each for each in found if each.code == name or each.severity == "error"]
