@@ -19,8 +19,11 @@ Contents = Mapping[str, str]
 
 # esbuild names each file that it bundles, in a line of its own or as a key, as seen from the project; packages may
 # lie elsewhere in another isolation mode. Source maps, after which chunks are called, differ with generated code.
+# The second alternative is bounded, so that no code takes long to read.
 _PLACE = re.compile(
-    r'^//(?: \S+\.[cm]?[jt]sx?|# sourceMappingURL=\S+)$|(?:\.\./)+[^\s"]*?(?=node_modules/)', re.MULTILINE
+    r"^//(?: \S+\.[cm]?[jt]sx?|# sourceMappingURL=\S+)$"
+    r'|(?<!\.\./)(?:\.\./)++(?:[^\s"/]{1,255}/){0,20}?(?=node_modules/)',
+    re.MULTILINE,
 )
 _SIBLING = re.compile(r'"(\.\.?/[^"\n]+)"')
 
