@@ -181,6 +181,12 @@ class Settings(Model):
     introspection_client_secret: SecretStr | None = Field(
         default=None, description="`serve`: what it proves that with."
     )
+    sign_in_client_id: str | None = Field(
+        default=None,
+        description="`serve`: what this server is known as to the issuer with which browsers sign in (OpenID Connect);"
+        " its redirect URI is `/convex/signed-in` at the public URL's origin. Without it there are no pages.",
+    )
+    sign_in_client_secret: SecretStr | None = Field(default=None, description="`serve`: what it proves that with.")
     required_scopes: Names = Field(
         default=("convex",), description="`serve`: the scopes that a token has to have, with commas between them."
     )
@@ -213,6 +219,14 @@ class Settings(Model):
         allow_inf_nan=False,
         description="`serve`: seconds that calls under way have left to finish, once SIGTERM has come.",
     )
+
+    @property
+    def pages_origin(self) -> str | None:
+        """Where browsers reach the pages in the hosted shape; None where they cannot sign in."""
+        if self.public_url is None or self.sign_in_client_id is None:
+            return None
+        parts = urlsplit(self.public_url)
+        return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def policy(self) -> Policy:

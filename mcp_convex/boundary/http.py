@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_convex.boundary.narrowing import Narrowing, by_query
 from mcp_convex.domain.errors import ConvexMcpError
-from mcp_convex.domain.identity import CannotJudge, Identity, TokenCheck
+from mcp_convex.domain.identity import CannotJudge, Identity, SignIn, TokenCheck
 from mcp_convex.domain.models import LOCAL_PRINCIPAL, PrincipalId
 
 PATH = "/mcp"
@@ -50,6 +50,8 @@ class Access:
     """What this server is to an issuer, and the issuer; both exactly as they are given (`exact_url`)."""
     hosts: Sequence[str]
     origins: Sequence[str] = ()
+    sign_in: SignIn | None = None
+    """How browsers sign in; None where they cannot."""
 
 
 def exact_url(url: str) -> AnyHttpUrl:
@@ -60,7 +62,9 @@ def exact_url(url: str) -> AnyHttpUrl:
 class HttpFront:
     """The ASGI application around one server, which can be asked to let no new call in."""
 
-    def __init__(self, server: MCPServer[Any], access: Access, toolsets: Collection[str]) -> None:
+    def __init__(
+        self, server: MCPServer[Any], access: Access, toolsets: Collection[str], *, pages: ASGIApp | None = None
+    ) -> None:
         security = TransportSecuritySettings(allowed_hosts=list(access.hosts), allowed_origins=list(access.origins))
         server.streamable_http_app(transport_security=security)
         self._manager = server.session_manager
@@ -69,7 +73,8 @@ class HttpFront:
         self._under_way = 0
         self._empty = asyncio.Event()
         self._draining = False
-        self.app = Starlette(routes=self._routes(access), middleware=_identifying(access.check))
+        shown = [] if pages is None else [Route("/convex/{page:path}", endpoint=_App(pages))]
+        self.app = Starlette(routes=[*self._routes(access), *shown], middleware=_identifying(access.check))
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:

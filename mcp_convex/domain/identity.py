@@ -1,4 +1,4 @@
-"""Who calls, as a token that was checked says it, and the port that checks tokens."""
+"""Who calls and who is at the browser, as an issuer says it, and the ports that ask it."""
 
 from __future__ import annotations
 
@@ -37,4 +37,35 @@ class TokenCheck(ABC):
 
         Raises:
             CannotJudge: Its issuer is needed, and does not answer.
+        """
+
+
+class SigningIn(Model):
+    """A browser on its way to the issuer. What is in it is for that browser only."""
+
+    url: str
+    state: str
+    nonce: str
+    verifier: str
+
+
+class SignIn(ABC):
+    """How the person at a browser shows the issuer who they are."""
+
+    @abstractmethod
+    async def begin(self) -> SigningIn:
+        """
+        Return where to send the browser.
+
+        Raises:
+            CannotJudge: The issuer does not answer.
+        """
+
+    @abstractmethod
+    async def finish(self, code: str, begun: SigningIn) -> Identity | None:
+        """
+        Return who came back with *code*; None where that is not what the issuer gave for *begun*.
+
+        Raises:
+            CannotJudge: The issuer does not answer, or not to this.
         """

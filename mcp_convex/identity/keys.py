@@ -6,12 +6,12 @@ import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import jwt
 
 from mcp_convex.domain.identity import CannotJudge
 from mcp_convex.identity.asking import Issuer
+from mcp_convex.identity.discovery import named_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,26 +77,12 @@ class IssuerKeys:
         """Fetch the keys; where that fails, those that are known stay."""
         self._asked_at = time.monotonic()
         try:
-            keys = _signing_keys(await self._issuer.get(self._url or await self._named_url()))
+            url = self._url or await named_url("jwks_uri", self._name, self._issuer)
+            keys = _signing_keys(await self._issuer.get(url))
         except CannotJudge:
             return
         self._keys = keys
         self._fetched_at = time.monotonic()
-
-    async def _named_url(self) -> str:
-        """Return where the issuer's metadata (OpenID Connect Discovery, else RFC 8414) says that its keys are."""
-        try:
-            metadata = await self._issuer.get(f"{self._name.rstrip('/')}/.well-known/openid-configuration")
-        except CannotJudge:
-            parts = urlsplit(self._name)
-            path = f"/.well-known/oauth-authorization-server{parts.path.rstrip('/')}"
-            metadata = await self._issuer.get(parts._replace(path=path).geturl())
-        url = metadata.get("jwks_uri")
-        if metadata.get("issuer") != self._name or not isinstance(url, str):
-            raise CannotJudge("the issuer's metadata is another's")
-        if urlsplit(url).scheme != "https" and urlsplit(self._name).scheme == "https":
-            raise CannotJudge("the issuer's metadata leads away from https")
-        return url
 
 
 def _signing_keys(document: dict[str, Any]) -> dict[str | None, jwt.PyJWK]:

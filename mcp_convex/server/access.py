@@ -11,10 +11,11 @@ from pydantic import AnyHttpUrl, SecretStr
 from mcp_convex.boundary.http import Access, exact_url
 from mcp_convex.boundary.listening import is_loopback
 from mcp_convex.domain.errors import SettingsInvalid
-from mcp_convex.domain.identity import Identity, TokenCheck
+from mcp_convex.domain.identity import Identity, SignIn, TokenCheck
 from mcp_convex.identity.asking import Issuer
 from mcp_convex.identity.fixed import FixedTokens
 from mcp_convex.identity.keys import Freshness, IssuerKeys
+from mcp_convex.identity.sign_in import OpenIdSignIn
 from mcp_convex.identity.tokens import Introspected, Jwts
 from mcp_convex.settings import Settings
 
@@ -38,13 +39,15 @@ async def opened_access(settings: Settings) -> AsyncGenerator[Access]:
         )
     issuer = Issuer()
     try:
-        checks = tuple(_checks(settings, issuer))
+        keys = None if settings.issuer is None else IssuerKeys(settings.issuer, settings.jwks_url, issuer, Freshness())
+        checks = tuple(_checks(settings, issuer, keys))
         public = () if settings.public_url is None else (urlsplit(settings.public_url).netloc,)
         yield Access(
             check=_AnyOf(checks) if checks else None,
             required_scopes=settings.required_scopes,
             resource=_resource(settings),
             hosts=(*public, *(_HERE if local else ()), *settings.allowed_hosts),
+            sign_in=_sign_in(settings, issuer, keys),
             origins=(*(_PAGES_HERE if local else ()), *settings.allowed_origins),
         )
     finally:
@@ -57,10 +60,10 @@ def _resource(settings: Settings) -> tuple[AnyHttpUrl, AnyHttpUrl] | None:
     return exact_url(settings.public_url), exact_url(settings.issuer)
 
 
-def _checks(settings: Settings, issuer: Issuer) -> Iterator[TokenCheck]:
+def _checks(settings: Settings, issuer: Issuer, keys: IssuerKeys | None) -> Iterator[TokenCheck]:
     if settings.tokens_file is not None:
         yield FixedTokens.read(settings.tokens_file, settings.required_scopes)
-    if settings.issuer is None:
+    if settings.issuer is None or keys is None:
         return
     if (audience := settings.audience or settings.public_url) is None or settings.public_url is None:
         raise SettingsInvalid(
@@ -68,7 +71,6 @@ def _checks(settings: Settings, issuer: Issuer) -> Iterator[TokenCheck]:
             next_step="Set MCP_CONVEX_PUBLIC_URL, and have the issuer name it as the audience.",
         )
     if settings.introspection_url is None:
-        keys = IssuerKeys(settings.issuer, settings.jwks_url, issuer, Freshness())
         yield Jwts(settings.issuer, audience, keys)
         return
     if settings.introspection_client_id is None or settings.introspection_client_secret is None:
@@ -78,6 +80,23 @@ def _checks(settings: Settings, issuer: Issuer) -> Iterator[TokenCheck]:
         )
     client = settings.introspection_client_id, settings.introspection_client_secret
     yield Introspected((settings.issuer, audience), settings.introspection_url, client, issuer)
+
+
+def _sign_in(settings: Settings, issuer: Issuer, keys: IssuerKeys | None) -> SignIn | None:
+    if settings.sign_in_client_id is None:
+        return None
+    needed = settings.issuer, settings.pages_origin, settings.sign_in_client_secret, settings.convex_oauth_client_id
+    match needed:
+        case str() as name, str() as origin, SecretStr() as secret, str() if keys is not None:
+            client = settings.sign_in_client_id, secret
+            return OpenIdSignIn(name, client, f"{origin}/convex/signed-in", (issuer, keys))
+        case _:
+            # Without the application a page would have its person type a deployment's URL, and this server go there.
+            raise SettingsInvalid(
+                "Pages need an issuer that knows this server, and the operator's OAuth application at Convex.",
+                next_step="Set MCP_CONVEX_ISSUER, MCP_CONVEX_PUBLIC_URL, MCP_CONVEX_SIGN_IN_CLIENT_SECRET and"
+                " CONVEX_OAUTH_CLIENT_ID, or leave MCP_CONVEX_SIGN_IN_CLIENT_ID out.",
+            )
 
 
 class _AnyOf(TokenCheck):

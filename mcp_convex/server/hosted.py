@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import secrets
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from mcp.server.request_state import RequestStateSecurity
 from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from mcp_convex.boundary import ConvexServer
 from mcp_convex.boundary.hosting import Hosting, Narrowed, Serving
 from mcp_convex.boundary.http import PATH, HttpFront, caller, is_stream
 from mcp_convex.boundary.listening import bound, serve_http
-from mcp_convex.domain.errors import IsolationUnavailable
+from mcp_convex.boundary.narrowing import DEFAULT_WORKSPACE, Narrowing
+from mcp_convex.domain.errors import IsolationUnavailable, NotFound
+from mcp_convex.domain.identity import SignIn
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.sandboxes import ConfinedLauncher
 from mcp_convex.server import assembled
 from mcp_convex.server.access import opened_access
 from mcp_convex.server.adapters import opened_adapters, opened_shared
 from mcp_convex.server.households import Households, opened_households
-from mcp_convex.server.place import make_place
+from mcp_convex.server.place import make_place, name_of
 from mcp_convex.server.wiring import wired
 from mcp_convex.services import Services
 from mcp_convex.settings import Settings
+from mcp_convex.store.store import Store
 from mcp_convex.tools import TOOLSETS, offered
+from mcp_convex.web.desk import Desk
+from mcp_convex.web.seals import Seal
+from mcp_convex.web.signed_in import KnownPerson, SignedInSite
 
 if TYPE_CHECKING:
-    from mcp_convex.boundary.narrowing import Narrowing
     from mcp_convex.broker import Tuning
 
 
@@ -49,26 +56,57 @@ async def serve(
         PortInUse: The port is taken.
     """
     _check_isolation(settings)
-    server = assembled(settings, lambda: opened_hosting(settings, tuning), security=_request_state(settings))
-    await listen(server, settings, stopping, on_ready)
+    async with opened_hosting(settings, tuning) as hosting:
+        server = assembled(settings, lambda: nullcontext(hosting), security=_request_state(settings))
+        await listen(server, hosting, stopping, on_ready)
 
 
 async def listen(
-    server: ConvexServer, settings: Settings, stopping: asyncio.Event, on_ready: Callable[[str], None]
+    server: ConvexServer, hosting: Hosted, stopping: asyncio.Event, on_ready: Callable[[str], None]
 ) -> None:
-    """Let those call *server* whom *settings* admit, as `serve` says."""
+    """Let those call *server*, and open the pages, whom the settings admit, as `serve` says."""
+    settings = hosting.settings
     async with opened_access(settings) as access:
-        front = HttpFront(server, access, tuple(TOOLSETS))
+        pages = None if access.sign_in is None else hosting.pages(access.sign_in)
+        front = HttpFront(server, access, tuple(TOOLSETS), pages=pages)
         sock = bound(settings.listen_host, settings.listen_port)
         host = f"[{settings.listen_host}]" if ":" in settings.listen_host else settings.listen_host
         url = f"http://{host}:{sock.getsockname()[1]}{PATH}"
         await serve_http(front, sock, lambda: on_ready(url), stopping, drain_s=settings.drain_s)
 
 
-class _Hosted(Hosting):
-    def __init__(self, households: Households, settings: Settings) -> None:
+class Hosted(Hosting):
+    """The workspaces of all principals."""
+
+    def __init__(self, households: Households, store: Store, settings: Settings) -> None:
         self._households = households
-        self._settings = settings
+        self._store = store
+        self.settings = settings
+
+    def pages(self, sign_in: SignIn) -> ASGIApp:
+        """Return the pages of all principals."""
+        origin = self.settings.pages_origin or ""
+        seal = Seal(_derived(self.settings, b"pages") or [secrets.token_bytes(32)])
+        return SignedInSite(sign_in, self._desk_of, seal, origin=origin, convex=self.settings.dashboard_host).app()
+
+    @asynccontextmanager
+    async def _desk_of(self, visitor: PrincipalId, handle: str | None) -> AsyncGenerator[Desk]:
+        async with self._households.of(visitor, await self._workspace(visitor, handle)) as opened:
+            services = await opened.get()
+            yield Desk(
+                pages=services.pages,
+                grants=services.grants,
+                set_secret=services.env_vars.set_secret,
+                person=KnownPerson(visitor),
+            )
+
+    async def _workspace(self, visitor: PrincipalId, handle: str | None) -> str:
+        """Return the workspace that a page of *visitor*'s is about; another's page is found in none."""
+        with suppress(NotFound):
+            if handle is not None:
+                principal, page = await self._store.pages.find(handle)
+                return name_of(page.workspace) if principal == visitor else DEFAULT_WORKSPACE
+        return DEFAULT_WORKSPACE
 
     @asynccontextmanager
     async def serving(self, request: Request | None) -> AsyncGenerator[Serving]:
@@ -84,14 +122,14 @@ class _Hosted(Hosting):
     def _narrowed(self, narrowing: Narrowing) -> Narrowed | None:
         if narrowing.toolsets is None and not narrowing.read_only:
             return None
-        own = frozenset(self._settings.toolsets)
+        own = frozenset(self.settings.toolsets)
         toolsets = own if narrowing.toolsets is None else own & narrowing.toolsets
-        tools = offered(toolsets, read_only=narrowing.read_only or self._settings.read_only)
+        tools = offered(toolsets, read_only=narrowing.read_only or self.settings.read_only)
         return Narrowed(toolsets, frozenset(spec.name for spec in tools))
 
 
 @asynccontextmanager
-async def opened_hosting(settings: Settings, tuning: Tuning | None = None) -> AsyncGenerator[Hosting]:
+async def opened_hosting(settings: Settings, tuning: Tuning | None = None) -> AsyncGenerator[Hosted]:
     """Host the workspaces of all principals, and close them on the way out."""
     async with opened_shared(settings, tuning) as shared:
 
@@ -105,7 +143,7 @@ async def opened_hosting(settings: Settings, tuning: Tuning | None = None) -> As
                 yield services
 
         async with opened_households(open_for, idle_s=settings.workspace_idle_s) as households:
-            yield _Hosted(households, settings)
+            yield Hosted(households, shared.store, settings)
 
 
 def _check_isolation(settings: Settings) -> None:
@@ -118,7 +156,10 @@ def _check_isolation(settings: Settings) -> None:
 
 def _request_state(settings: Settings) -> RequestStateSecurity | None:
     """Return the keys that seal what clients carry from one round to the next; None for one of this process alone."""
-    keys = [
-        hmac.digest(key.get_secret_value(), b"mcp-convex request state", "sha256") for key in settings.encryption_keys
-    ]
+    keys = _derived(settings, b"request state")
     return RequestStateSecurity(keys=keys) if keys else None
+
+
+def _derived(settings: Settings, use: bytes) -> list[bytes]:
+    """Return a key for *use* from each of those that several servers share; none where they are not set."""
+    return [hmac.digest(key.get_secret_value(), b"mcp-convex " + use, "sha256") for key in settings.encryption_keys]

@@ -74,6 +74,11 @@ def make_place(settings: Settings, principal: PrincipalId, name: str) -> Place:
     return Place(root=root, state=state, workspace=workspace, principal=principal, served=True)
 
 
+def name_of(workspace: WorkspaceId) -> str:
+    """Return what its principal calls a workspace that `make_place` has made."""
+    return workspace.rpartition("-")[0]
+
+
 def _readable(name: str) -> str:
     return _NOT_IN_NAMES.sub("-", name.lower()).strip("-")[:24]
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp
 
+from mcp_convex.domain.ports import Pages
 from mcp_convex.server.adapters import Adapters
 from mcp_convex.server.place import Place, find_asset
 from mcp_convex.services import Services
@@ -32,7 +33,7 @@ from mcp_convex.services.templates import TemplateService
 from mcp_convex.settings import Settings
 from mcp_convex.store.passages import FtsPassageIndex
 from mcp_convex.web.desk import Desk
-from mcp_convex.web.no_pages import NoPages
+from mcp_convex.web.hosted_pages import HostedPages, NoPages
 from mcp_convex.web.serving import LocalPages
 from mcp_convex.web.this_account import ThisAccount
 
@@ -49,7 +50,7 @@ async def wired(settings: Settings, place: Place, adapters: Adapters) -> AsyncGe
         return Site(desk, origin=local_pages.origin, convex=settings.dashboard_host).app()
 
     local_pages = LocalPages(settings.pages_port, site)
-    shown = NoPages() if place.served else local_pages
+    shown = _hosted_pages(settings) if place.served else local_pages
     pages = PageService(adapters.store.pages, shown, owner=place.owner)
     grants = GrantService(_grant_ports(adapters), targets, callback_url=shown.callback_url)
     services = _services(settings, place, adapters, targets, (pages, grants))
@@ -103,11 +104,16 @@ def _services(
         targets=targets,
         connections=ConnectionService(connecting, pages, targets, owner=owner[0]),
         grants=grants,
+        pages=pages,
         projects=ProjectService(provisioning, targets, policy, owner=owner),
         env_vars=EnvVarService(EnvVarPorts(api=api, sandbox=sandbox), targets, pages, policy, owner=owner),
         auth_keys=AuthKeyService(api, targets, policy),
         audit=AuditService(store.audit, targets, owner=owner[0]),
     )
+
+
+def _hosted_pages(settings: Settings) -> Pages:
+    return NoPages() if settings.pages_origin is None else HostedPages(settings.pages_origin)
 
 
 def _grant_ports(adapters: Adapters) -> GrantPorts:

@@ -14,6 +14,7 @@ from mcp_convex.services.files import FileService
 from mcp_convex.services.functions import FunctionService
 from mcp_convex.services.grants import GrantService
 from mcp_convex.services.logs import LogService
+from mcp_convex.services.pages import PageService
 from mcp_convex.services.projects import ProjectService
 from mcp_convex.services.pushes import PushService
 from mcp_convex.services.snapshots import SnapshotService
@@ -38,6 +39,7 @@ class Services:
     targets: TargetService
     connections: ConnectionService
     grants: GrantService
+    pages: PageService
     projects: ProjectService
     env_vars: EnvVarService
     auth_keys: AuthKeyService

@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,15 +54,15 @@ async def served(folder: Path) -> AsyncIterator[str]:
         resources=RESOURCES,
         prompts=(),
     )
-    server = ConformanceServer(lambda: opened_hosting(settings), surface, version="0", instructions="")
     ready, stopping, urls = anyio.Event(), anyio.Event(), []
 
     def on_ready(url: str) -> None:
         urls.append(url)
         ready.set()
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(listen, server, settings, stopping, on_ready)
+    async with opened_hosting(settings) as hosting, anyio.create_task_group() as tasks:
+        server = ConformanceServer(lambda: nullcontext(hosting), surface, version="0", instructions="")
+        tasks.start_soon(listen, server, hosting, stopping, on_ready)
         await ready.wait()
         yield urls[0]
         stopping.set()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,13 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from jwt.algorithms import ECAlgorithm
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tests.doubles.deployment import served
 
 AUDIENCE = "https://convex.example.test/mcp"
 CLIENT = ("mcp-convex", "introspection-secret")
+SIGN_IN = ("mcp-convex-pages", "sign-in-secret")
 
 
 class FakeIssuer:
@@ -30,6 +34,12 @@ class FakeIssuer:
         """The paths that were asked for."""
         self.opaque: dict[str, dict[str, Any]] = {}
         """What it says of tokens that it is asked about."""
+        self.person = "alice"
+        """Who is signed in at every browser that comes."""
+        self.codes: dict[str, dict[str, str]] = {}
+        """What each code was asked for with."""
+        self.id_claims: dict[str, Any] = {}
+        """What is wrong with its ID tokens."""
         self.misbehave: Callable[[], Response] | None = None
         self.rotate("first")
 
@@ -62,7 +72,8 @@ class FakeIssuer:
             return self.misbehave()
         match request.url.path:
             case "/.well-known/openid-configuration":
-                return JSONResponse({"issuer": self.url, "jwks_uri": f"{self.url}/keys"})
+                places = {"jwks_uri": "keys", "authorization_endpoint": "authorize", "token_endpoint": "token"}
+                return JSONResponse({"issuer": self.url} | {name: f"{self.url}/{at}" for name, at in places.items()})
             case "/keys":
                 return JSONResponse({"keys": [self._published(id_, key) for id_, key in self.keys.items()]})
             case "/introspect":
@@ -71,6 +82,27 @@ class FakeIssuer:
                 return JSONResponse({"active": False} if known is None else {"active": True, **known})
             case _:
                 return Response(status_code=404)
+
+    async def authorize(self, request: Request) -> Response:
+        """Send the browser back at once, as one at which somebody is signed in."""
+        asked = dict(request.query_params)
+        assert ("code", "S256", "openid") == (asked["response_type"], asked["code_challenge_method"], asked["scope"])
+        code = secrets.token_hex(8)
+        self.codes[code] = {**asked, "sub": self.person}
+        return RedirectResponse(f"{asked['redirect_uri']}?code={code}&state={asked['state']}", 303)
+
+    async def redeem(self, request: Request) -> Response:
+        """Return an ID token for a code, once."""
+        form = {name: str(value) for name, value in (await request.form()).items()}
+        asked = self.codes.pop(form["code"], None)
+        client = base64.b64encode(":".join(SIGN_IN).encode()).decode()
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).decode()
+        if asked is None or f"Basic {client}" != request.headers["authorization"]:
+            return JSONResponse({"error": "invalid_grant"}, 400)
+        if (asked["redirect_uri"], asked["code_challenge"]) != (form["redirect_uri"], challenge.rstrip("=")):
+            return JSONResponse({"error": "invalid_grant"}, 400)
+        said = {"aud": SIGN_IN[0], "scope": None, "nonce": asked["nonce"], **self.id_claims}
+        return JSONResponse({"access_token": "unused", "id_token": self.token(asked["sub"], **said)})
 
     @staticmethod
     def _published(id_: str, key: EllipticCurvePrivateKey) -> dict[str, Any]:
@@ -81,6 +113,11 @@ class FakeIssuer:
 async def fake_issuer() -> AsyncIterator[FakeIssuer]:
     """Run an issuer for the block."""
     issuer = FakeIssuer()
-    app = Starlette(routes=[Route("/{path:path}", issuer.answer, methods=["GET", "POST"])])
+    routes = [
+        Route("/authorize", issuer.authorize),
+        Route("/token", issuer.redeem, methods=["POST"]),
+        Route("/{path:path}", issuer.answer, methods=["GET", "POST"]),
+    ]
+    app = Starlette(routes=routes)
     async with served(app, lambda: None) as issuer.url:
         yield issuer

@@ -1,4 +1,4 @@
-"""No pages at all, where a page could not know its person: a link that anybody may open can be sent to a victim."""
+"""Where pages are in the hosted shape: at the public origin, or nowhere, where a page could not know its person."""
 
 from __future__ import annotations
 
@@ -7,7 +7,23 @@ from mcp_convex.domain.errors import CannotAsk
 from mcp_convex.domain.ports import Pages
 
 
+class HostedPages(Pages):
+    """Pages at the server's own public origin."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+
+    async def link(self, page: PendingPage) -> str:
+        return f"{self._origin}/convex/pages/{page.handle}"
+
+    @property
+    def callback_url(self) -> str:
+        return f"{self._origin}/convex/callback"
+
+
 class NoPages(Pages):
+    """A link that anybody may open can be sent to a victim: so there is none."""
+
     async def link(self, page: PendingPage) -> str:
         """
         Refuse.

@@ -1,0 +1,71 @@
+"""Signing a browser in with the issuer: OpenID Connect's code flow, with PKCE."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from urllib.parse import urlencode
+
+import jwt
+from pydantic import SecretStr
+
+from mcp_convex.domain.identity import Identity, SignIn, SigningIn
+from mcp_convex.identity.asking import Issuer
+from mcp_convex.identity.discovery import named_url
+from mcp_convex.identity.keys import IssuerKeys
+from mcp_convex.identity.tokens import Jwts
+
+
+class OpenIdSignIn(SignIn):
+    """Signs in with the issuer *name*, to which this server is *client*, an id and its secret."""
+
+    def __init__(
+        self, name: str, client: tuple[str, SecretStr], redirect_uri: str, asked: tuple[Issuer, IssuerKeys]
+    ) -> None:
+        self._name = name
+        self._client = client
+        self._redirect_uri = redirect_uri
+        self._issuer, keys = asked
+        # What says who signed in is for this client: an access token, which is for the server, is none.
+        self._id_tokens = Jwts(name, client[0], keys)
+
+    async def begin(self) -> SigningIn:
+        endpoint = await named_url("authorization_endpoint", self._name, self._issuer)
+        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+        query = {
+            "response_type": "code",
+            "client_id": self._client[0],
+            "redirect_uri": self._redirect_uri,
+            "scope": "openid",
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": _challenge(verifier),
+            "code_challenge_method": "S256",
+        }
+        url = f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
+        return SigningIn(url=url, state=state, nonce=nonce, verifier=verifier)
+
+    async def finish(self, code: str, begun: SigningIn) -> Identity | None:
+        endpoint = await named_url("token_endpoint", self._name, self._issuer)
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self._redirect_uri,
+            "code_verifier": begun.verifier,
+        }
+        token = (await self._issuer.post(endpoint, form, *self._client)).get("id_token")
+        if not isinstance(token, str):
+            return None
+        identity = await self._id_tokens.identify(SecretStr(token))
+        return identity if identity is not None and _is_for(token, begun) else None
+
+
+def _is_for(verified: str, begun: SigningIn) -> bool:
+    nonce = jwt.decode(verified, options={"verify_signature": False}).get("nonce")
+    return isinstance(nonce, str) and hmac.compare_digest(nonce.encode(), begun.nonce.encode())
+
+
+def _challenge(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
