@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from mcp_convex.checks.facts import Facts, Finding
 from mcp_convex.checks.of_env import check_env
 from mcp_convex.checks.of_files import check_files
-from mcp_convex.checks.of_functions import check_functions
+from mcp_convex.checks.of_functions import check_functions, check_registered, looks_who_asks, unguarded
 from mcp_convex.checks.of_imports import check_imports
 from mcp_convex.checks.of_names import check_names
 from mcp_convex.checks.of_schema import check_filters, check_schema
@@ -84,6 +84,7 @@ class Checker:
     """Keeps what it has read, so that only changed files are read again."""
 
     _facts: dict[tuple[str, str, bool], Facts] = field(default_factory=dict[tuple[str, str, bool], Facts])
+    _modules: dict[str, Module] = field(default_factory=dict[str, Module])
     _paths: frozenset[str] = frozenset()
     _resolved: dict[str, dict[tuple[str, str], str | None]] = field(
         default_factory=dict[str, dict[tuple[str, str], str | None]]
@@ -98,6 +99,7 @@ class Checker:
         if len(self._facts) > _MOST_KEPT:
             keys = {workspace.key(path) for path in workspace.code}
             self._facts = {key: facts for key, facts in self._facts.items() if key in keys}
+            self._modules.clear()
         for path, data in contents.items():
             text, suffix = data.decode(errors="replace"), posixpath.splitext(path)[1]
             learnt = _of_functions(text, suffix) if workspace.holds_functions(path) else _of_a_client(text, suffix)
@@ -113,22 +115,36 @@ class Checker:
             found += [(module.path, each) for module in folder.pushed for each in module.facts.findings]
             for check in _CHECKS:
                 found += [(module.path, each) for module, each in check(folder)]
-        told = {(path, each.rule, each.at): _told(path, facts[path], each) for path, each in found}
+        told = {(path, each.rule, each.at): self._diagnostic(path, facts[path], each) for path, each in found}
         return _sorted(diagnostic for diagnostic in told.values() if diagnostic is not None)
+
+    def _diagnostic(self, path: str, facts: Facts, finding: Finding) -> Diagnostic | None:
+        key = path, finding.rule, finding.at, finding.doubtful, *finding.values.values()
+        if key not in facts.told:
+            facts.told[key] = _told(path, facts, finding)
+        return facts.told[key]
 
     def _folders(self, workspace: Workspace, facts: Mapping[str, Facts]) -> Iterator[Folder]:
         """Yield the folder of the functions, and those of the components in it."""
         roots = {path.removesuffix(_CONFIG) for path in facts if path.endswith(_CONFIG)} | {workspace.functions}
         modules: dict[str, dict[str, Module]] = {root: {} for root in roots}
+        alone = len(roots) == 1
         for path, each in facts.items():
             if workspace.holds_functions(path):
-                root = next(folder for folder in _parents(path) if folder in roots)
-                stem, suffix = posixpath.splitext(path)
-                modules[root][path] = Module(path, stem[len(root) + 1 :], suffix, each)
+                root = workspace.functions if alone else next(each for each in _parents(path) if each in roots)
+                modules[root][path] = self._module(root, path, each)
         for root, found in modules.items():
             resolved = self._resolved.setdefault(root, {})
             env_vars = workspace.env_vars if root == workspace.functions else None
             yield Folder(root, found, workspace.paths, workspace.packages, env_vars, resolved)
+
+    def _module(self, root: str, path: str, facts: Facts) -> Module:
+        stem, suffix = posixpath.splitext(path)
+        name = stem[len(root) + 1 :]
+        known = self._modules.get(path)
+        if known is None or known.facts is not facts or known.name != name:
+            known = self._modules[path] = Module(path, name, suffix, facts)
+        return known
 
 
 def dependencies(package_json: bytes) -> frozenset[str]:
@@ -142,10 +158,11 @@ def dependencies(package_json: bytes) -> frozenset[str]:
 
 def _of_functions(text: str, suffix: str) -> Facts:
     facts, root = read(text, suffix)
-    if not facts.broken:
-        facts.findings = (*matches(facts, root), *check_names(facts), *check_text(text))
-    else:
+    if facts.broken:
         facts.findings = (*facts.findings, *check_text(text))
+        return facts
+    facts.findings = (*matches(facts, root), *check_names(facts), *check_registered(facts), *check_text(text))
+    facts.unguarded, facts.looks_who_asks = unguarded(facts), looks_who_asks(facts)
     return facts
 
 

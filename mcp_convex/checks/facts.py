@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mcp_convex.domain.pushes import Diagnostic
+
 Kind = Literal["query", "mutation", "action", "http"]
 At = int
 """A place in a file: characters from its beginning."""
@@ -177,6 +179,8 @@ class Facts:
     unchecked: bool = False
     """It tells the compiler not to look."""
     imports: tuple[Import, ...] = ()
+    sources: Mapping[str, Import] = field(default_factory=dict[str, Import])
+    """The import that each name comes from."""
     exports: Mapping[str, At] = field(default_factory=dict[str, At])
     exports_all: bool = False
     """It exports more than what is written out."""
@@ -184,6 +188,9 @@ class Facts:
     tables: Mapping[str, Table] = field(default_factory=dict[str, Table])
     groups: Mapping[str, Tables] = field(default_factory=dict[str, Tables])
     schema: Tables | None = None
+    unguarded: tuple[Function, ...] = ()
+    """Public mutations that write and do not look who asks."""
+    looks_who_asks: bool = False
     table_uses: tuple[TableUse, ...] = ()
     index_uses: tuple[IndexUse, ...] = ()
     filter_uses: tuple[FilterUse, ...] = ()
@@ -193,5 +200,9 @@ class Facts:
     env_uses: tuple[EnvUse, ...] = ()
     used: dict[str, bool] = field(default_factory=dict[str, bool])
     """Whether imported names are used for more than types, of those that somebody asked for."""
+    told: dict[tuple[object, ...], Diagnostic | None] = field(
+        default_factory=dict[tuple[object, ...], "Diagnostic | None"]
+    )
+    """What was said of findings before."""
     hidden: tuple[tuple[At, At], ...] | None = None
     """Where comments and the texts of strings begin and end; None until somebody asks."""

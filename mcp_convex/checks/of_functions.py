@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mcp_convex.checks.facts import Finding, Function, FunctionUse
+from mcp_convex.checks.facts import Facts, Finding, Function, FunctionUse
 from mcp_convex.checks.project import Folder, Module
 from mcp_convex.checks.rules import enclosing
 
@@ -29,20 +29,26 @@ _VERIFIED = re.compile(
 """What a handler says that looks at who is sending, or hands the request on to what may."""
 
 
+def check_registered(facts: Facts) -> Iterator[Finding]:
+    """Yield what is wrong with the functions of one file, whatever the others hold."""
+    yield from _of_registration(facts)
+    yield from _of_webhooks(facts)
+
+
 def check_functions(folder: Folder) -> Iterator[tuple[Module, Finding]]:
-    """Yield what is wrong with the functions of *folder*."""
+    """Yield what is wrong with the functions of *folder* as they know one another."""
     guards = _has_guards(folder)
     for module in folder.pushed:
-        yield from ((module, finding) for finding in _of_registration(module))
         yield from ((module, finding) for finding in _of_names(folder, module))
         yield from ((module, finding) for finding in _of_calls(folder, module))
-        yield from ((module, finding) for finding in _of_webhooks(module))
         if guards:
-            yield from ((module, finding) for finding in _of_access(module))
+            yield from (
+                (module, Finding("no_access_check", each.at, {"name": each.name})) for each in module.facts.unguarded
+            )
 
 
-def _of_registration(module: Module) -> Iterator[Finding]:
-    for function in module.facts.functions:
+def _of_registration(facts: Facts) -> Iterator[Finding]:
+    for function in facts.functions:
         if not function.exported or not function.builder or function.kind == "http":
             continue
         if not function.is_object:
@@ -96,10 +102,10 @@ def _rebinds(module: Module, function: Function, name: str) -> bool:
     return re.search(rf"(?:const|let|var|function)\s+(?:\{{[^}}]*)?\b{re.escape(name)}\b", body) is not None
 
 
-def _of_webhooks(module: Module) -> Iterator[Finding]:
-    if "httpRouter" not in module.facts.text:
+def _of_webhooks(facts: Facts) -> Iterator[Finding]:
+    text = facts.text
+    if "httpRouter" not in text:
         return
-    text = module.facts.text
     for found in _ROUTE.finditer(text):
         stop = text.find(".route(", found.end())
         route = text[found.start() : stop if stop >= 0 else len(text)]
@@ -107,7 +113,7 @@ def _of_webhooks(module: Module) -> Iterator[Finding]:
             code: str | None = route
         else:
             named = _HANDLER.search(route)
-            handler = next((each for each in module.facts.functions if named and each.name == named[1]), None)
+            handler = next((each for each in facts.functions if named and each.name == named[1]), None)
             code = text[handler.at : handler.end] if handler else None
         if code is not None and "POST" in route and not _VERIFIED.search(code.replace("httpAction", "")):
             yield Finding("webhook", found.start(), {"path": found[1]})
@@ -118,13 +124,19 @@ def _has_guards(folder: Folder) -> bool:
     schema = folder.schema
     if schema is None or "users" not in schema.tables:
         return False
-    return any(_USES_AUTH.search(module.facts.text) for module in folder.pushed)
+    return any(module.facts.looks_who_asks for module in folder.pushed)
 
 
-def _of_access(module: Module) -> Iterator[Finding]:
-    for function in module.facts.functions:
-        if function.builder != "mutation" or not function.exported:
-            continue
-        body = module.facts.text[function.at : function.end]
-        if _WRITES.search(body) and not _GUARDED.search(body):
-            yield Finding("no_access_check", function.at, {"name": function.name})
+def unguarded(facts: Facts) -> tuple[Function, ...]:
+    """Return the public mutations that write without anything in them that looks at who asks."""
+    public = (each for each in facts.functions if each.builder == "mutation" and each.exported)
+    return tuple(
+        each
+        for each in public
+        if _WRITES.search(facts.text, each.at, each.end) and not _GUARDED.search(facts.text, each.at, each.end)
+    )
+
+
+def looks_who_asks(facts: Facts) -> bool:
+    """Say whether a file asks for the identity behind a call."""
+    return _USES_AUTH.search(facts.text) is not None

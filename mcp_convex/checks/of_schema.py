@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mcp_convex.checks.facts import FilterUse, Finding, Index, IndexUse, Table
-from mcp_convex.checks.project import SYSTEM_TABLES, Folder, Module, Schema
+from mcp_convex.checks.project import GIVEN, SYSTEM_TABLES, Folder, Module, Schema
 from mcp_convex.checks.rules import enclosing
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_GIVEN = {"by_id": Index("by_id", 0, ("_id",)), "by_creation_time": Index("by_creation_time", 0, ())}
-"""Indexes that every table has."""
 _SYSTEM_FIELDS = frozenset({"_id", "_creationTime"})
 _EQUALITY, _LOWER, _UPPER = {"eq"}, {"gt", "gte"}, {"lt", "lte"}
 
@@ -53,7 +52,7 @@ def _of_table(table: Table) -> Iterator[Finding]:
         if field.startswith(("_", "$")):
             yield Finding("field_name", table.at, {"field": field})
     for index in table.indexes:
-        if index.name in _GIVEN or index.name.startswith("_"):
+        if index.name in GIVEN or index.name.startswith("_"):
             yield Finding("index_name", index.at, {"index": index.name})
         if index.name in seen:
             yield Finding("index_twice", index.at, {"index": index.name})
@@ -98,12 +97,10 @@ def _of_index_uses(schema: Schema, module: Module) -> Iterator[Finding]:
         table = schema.tables.get(use.table)
         if table is None:
             continue
-        method = "index" if use.method == "withIndex" else "searchIndex"
-        indexes = {index.name: index for index in table.indexes if index.method == method}
-        if method == "index":
-            indexes = _GIVEN | indexes
+        indexes = schema.indexes(use.table, "index" if use.method == "withIndex" else "searchIndex")
         if (index := indexes.get(use.index)) is not None:
-            yield from _of_range(use, index, doubtful=enclosing(module.facts, use.at) is None)
+            if (finding := _of_range(use, index)) is not None:
+                yield replace(finding, doubtful=enclosing(module.facts, use.at) is None)
         elif table.complete and _is_of_app(module):
             known = ", ".join(sorted(indexes)) or "none of that kind"
             values = {"index": use.index, "table": use.table, "known": known}
@@ -115,14 +112,14 @@ def _is_of_app(module: Module) -> bool:
     return module.name == "schema" or any("_generated/" in found.specifier for found in module.facts.imports)
 
 
-def _of_range(use: IndexUse, index: Index, *, doubtful: bool) -> Iterator[Finding]:
+def _of_range(use: IndexUse, index: Index) -> Finding | None:
     if not use.range or index.fields is None or use.method != "withIndex":
-        return
+        return None
     fields = (*index.fields, "_creationTime")
-    if not _fits(use.range, fields):
-        asked = ", ".join(dict.fromkeys(name for _, name in use.range))
-        values = {"index": use.index, "fields": ", ".join(fields), "asked": asked}
-        yield Finding("index_order", use.at, values, doubtful=doubtful)
+    if _fits(use.range, fields):
+        return None
+    asked = ", ".join(dict.fromkeys(name for _, name in use.range))
+    return Finding("index_order", use.at, {"index": use.index, "fields": ", ".join(fields), "asked": asked})
 
 
 def _fits(steps: tuple[tuple[str, str], ...], fields: tuple[str, ...]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from mcp_convex.checks.facts import Entry, Facts, Function, Import, Reference, Table, Tables
+from mcp_convex.checks.facts import Entry, Facts, Function, Import, Index, Reference, Table, Tables
 
 _ENTRY_SUFFIXES = (".js", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".jsx")
 _RESOLVED = (".ts", ".tsx", ".js", ".jsx", ".mts", ".mjs", ".cts", ".cjs", ".json")
@@ -31,7 +31,7 @@ _AUTH_TABLES = frozenset(
 SYSTEM_TABLES = frozenset({"_storage", "_scheduled_functions", "_users"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Module:
     path: str
     """From the workspace's root."""
@@ -40,12 +40,16 @@ class Module:
     suffix: str
     facts: Facts
 
-    @property
+    @cached_property
+    def folder(self) -> str:
+        return posixpath.dirname(self.path)
+
+    @cached_property
     def is_pushed(self) -> bool:
         """Say whether a push takes it as it is: tests and the like stand beside the functions and stay behind."""
         return self.is_entry or self.name in _CONFIGURATION
 
-    @property
+    @cached_property
     def is_entry(self) -> bool:
         """Say whether the CLI takes it for a module of functions."""
         base = posixpath.basename(self.path)
@@ -56,13 +60,28 @@ class Module:
         return self.suffix not in {".ts", ".tsx"} or self.facts.is_module
 
 
-@dataclass(frozen=True, slots=True)
+GIVEN = {"by_id": Index("by_id", 0, ("_id",)), "by_creation_time": Index("by_creation_time", 0, ())}
+"""Indexes that every table has."""
+
+
+@dataclass(frozen=True)
 class Schema:
     """What tables there are; *complete* where no other can come from what is not written out."""
 
     module: Module
     tables: Mapping[str, Table | None]
     complete: bool
+    _indexes: dict[tuple[str, str], Mapping[str, Index]] = field(
+        default_factory=dict[tuple[str, str], Mapping[str, Index]]
+    )
+
+    def indexes(self, name: str, method: str) -> Mapping[str, Index]:
+        """Return the indexes of one kind that queries of the table *name* can take, by their names."""
+        if (name, method) not in self._indexes:
+            table = self.tables.get(name)
+            own = {index.name: index for index in (table.indexes if table else ()) if index.method == method}
+            self._indexes[name, method] = GIVEN | own if method == "index" else own
+        return self._indexes[name, method]
 
 
 @dataclass
@@ -108,7 +127,7 @@ class Folder:
 
     def resolve(self, module: Module, specifier: str) -> str | None:
         """Return the path of the file that *module* means by a relative *specifier*, or None if there is none."""
-        key = posixpath.dirname(module.path), specifier
+        key = module.folder, specifier
         if key not in self.resolved:
             self.resolved[key] = self._find(posixpath.normpath(posixpath.join(*key)))
         return self.resolved[key]
@@ -135,7 +154,7 @@ class Folder:
 
     def imported(self, module: Module, name: str) -> tuple[Module, str] | None:
         """Return the module that *module* has *name* from, and what it is called there; None where that is unclear."""
-        found = next((each for each in module.facts.imports if name in each.names and not each.reexport), None)
+        found = module.facts.sources.get(name)
         if found is None or not found.specifier.startswith("."):
             return None
         path = self.resolve(module, found.specifier)

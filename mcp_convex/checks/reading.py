@@ -52,6 +52,7 @@ def read(text: str, suffix: str) -> tuple[Facts, SgNode]:
     statements = named(root)
     facts.is_empty = not statements
     facts.imports = tuple(_imports(statements))
+    facts.sources = {name: found for found in facts.imports if not found.reexport for name in found.names}
     _read_directives(facts, statements)
     _Declarations(facts).read(statements)
     _read_uses(facts)
@@ -191,7 +192,9 @@ def _read_uses(facts: Facts) -> None:
     text = facts.text
     facts.table_uses = tuple(_table_uses(text))
     facts.function_uses = tuple(_function_uses(facts))
-    facts.calls = tuple(_calls(text))
+    near = {function.name for function in facts.functions if function.builder}
+    near |= {name for found in facts.imports if found.specifier.startswith(".") for name in found.names}
+    facts.calls = tuple(use for use in _calls(text) if use.name in near)
     facts.env_uses = tuple(
         EnvUse(found[1] or found[2], found.start(), required=bool(found[3])) for found in _ENV.finditer(text)
     )
