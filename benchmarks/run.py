@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.checks import checks
 from benchmarks.measures import (
     connections_looked_at,
     decryption,
@@ -70,6 +71,7 @@ async def figures(bench: Bench) -> list[Figure]:
     listed, listed_by_api = await side_by_side(*env_vars_listed(bench), rounds=99)
     (looked,) = await side_by_side(connections_looked_at(bench), rounds=99)
     (decrypted,) = await side_by_side(decryption, rounds=9)
+    checked, checked_again = await side_by_side(*checks(), rounds=5)
     early, late = await memory(bench)
     return [
         Figure("push : npx convex dev --once, TypeScript 5.9", ours, plain, ours / plain, 0.48, "ratio"),
@@ -93,6 +95,8 @@ async def figures(bench: Bench) -> list[Figure]:
         ),
         Figure("get_connection", looked, 0, 1000 * looked, 5, "ms"),
         Figure("decrypting a credential", decrypted, 0, 1000 * decrypted, 1, "ms"),
+        Figure("checking 1,000 files, none seen before", checked, 0, checked, 1, "s"),
+        Figure("checking 1,000 files, one of them changed", checked_again, 0, 1000 * checked_again, 20, "ms"),
         Figure("memory after 50 pushes : after 5", late, early, late / early, 1.10, "ratio"),
     ]
 
