@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.checks import checks
+from benchmarks.e2b import many_at_once, pushes_in_both
 from benchmarks.measures import (
     connections_looked_at,
     decryption,
@@ -73,6 +74,9 @@ async def figures(bench: Bench) -> list[Figure]:
     (decrypted,) = await side_by_side(decryption, rounds=9)
     checked, checked_again = await side_by_side(*checks(), rounds=5)
     early, late = await memory(bench)
+    async with pushes_in_both(bench.folder) as both:
+        boxed, in_directory = await side_by_side(*both, rounds=9)
+    stood_still = await many_at_once(bench.folder)
     return [
         Figure("push : npx convex dev --once, TypeScript 5.9", ours, plain, ours / plain, 0.48, "ratio"),
         Figure("push : the same CLI with our flags, no gate", ours, bare, ours / bare, 1.10, "ratio"),
@@ -97,6 +101,8 @@ async def figures(bench: Bench) -> list[Figure]:
         Figure("decrypting a credential", decrypted, 0, 1000 * decrypted, 1, "ms"),
         Figure("checking 1,000 files, none seen before", checked, 0, checked, 1, "s"),
         Figure("checking 1,000 files, one of them changed", checked_again, 0, 1000 * checked_again, 20, "ms"),
+        Figure("push in a sandbox at E2B : in a directory", boxed, in_directory, boxed / in_directory, 1.5, "ratio"),
+        Figure("loop stood still, 20 sandboxes at once", stood_still, 0, 1000 * stood_still, 100, "ms"),
         Figure("memory after 50 pushes : after 5", late, early, late / early, 1.10, "ratio"),
     ]
 

@@ -65,6 +65,14 @@ class Box:
             await self._sandbox.set_timeout(lifetime_s)
         self._lives_until = _now() + lifetime_s
 
+    async def digest(self, path: str) -> str | None:
+        """Return the sha256 of the file at *path*, in hex; None where there is no file."""
+        async with translated(self.patience_s):
+            try:
+                return sha256(await self._sandbox.files.read(path, format="bytes")).hexdigest()
+            except (e2b.FileNotFoundException, e2b.InvalidArgumentException):
+                return None
+
     async def write(self, files: Mapping[str, bytes]) -> None:
         """Write *files* in one request, in their order; after a failure the first of them may be written."""
         sent = dict(files) if self._has_program else {_PROGRAM: _SOURCE, **files}

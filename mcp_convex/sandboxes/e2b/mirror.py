@@ -81,6 +81,11 @@ class Mirror:
         async with self._one_at_a_time:
             await self._replay(box, is_new=True)
 
+    async def is_in_step(self, box: Box, path: FilePath) -> bool:
+        """Say whether *box* holds of *path* what the host's copy holds, which is told faster than by a look."""
+        known = (await self.state()).files.get(path)
+        return await box.digest(_place(path)) == (known.sha256 if known else None)
+
     async def look(self, box: Box, *, also: Iterable[FilePath] = ()) -> None:
         """Bring *box* and the host's copy into step, hidden files only where they are known or among *also*."""
         await self.look_by("look", box, Looked, also=also)

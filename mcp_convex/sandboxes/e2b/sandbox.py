@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -74,7 +75,8 @@ class E2BSandbox(Sandbox):
             self._attachment.lose(box)
 
     async def read(self, path: FilePath) -> bytes:
-        await self._look(path)
+        if not await self._is_in_step(path):
+            await self._look(path)
         if (data := (await self._mirror.contents([path])).get(path)) is None:
             raise NotFound(f"There is no file `{path}`.", next_step="Call `list_files` to see the files.")
         return data
@@ -123,6 +125,12 @@ class E2BSandbox(Sandbox):
             # The SDK 2.63 aborts the process in one of 20 cases where a stream was let go of right before its end.
             await anyio.sleep(_SECONDS_TO_LET_GO)
         self._attachment.let_go()
+
+    async def _is_in_step(self, path: FilePath) -> bool:
+        box = await self._attachment.at_hand()
+        with suppress(SandboxLost):  # the look that follows will tell
+            return box is None or await self._mirror.is_in_step(box, path)
+        return False
 
     async def _look(self, *also: FilePath) -> None:
         """Read back what something else wrote in the box, if there is one; the host's copy serves without it."""
