@@ -73,7 +73,7 @@ class HttpFront:
         self._under_way = 0
         self._empty = asyncio.Event()
         self._draining = False
-        shown = [] if pages is None else [Route("/convex/{page:path}", endpoint=_App(pages))]
+        shown = [] if pages is None else [Route("/convex/{page:path}", endpoint=pages)]
         self.app = Starlette(routes=[*self._routes(access), *shown], middleware=_identifying(access.check))
 
     @asynccontextmanager
