@@ -161,7 +161,7 @@ def _of_functions(text: str, suffix: str) -> Facts:
     if facts.broken:
         facts.findings = (*facts.findings, *check_text(text))
         return facts
-    facts.findings = (*matches(facts, root), *check_names(facts), *check_registered(facts), *check_text(text))
+    facts.findings += (*matches(facts, root), *check_names(facts), *check_registered(facts), *check_text(text))
     facts.unguarded, facts.looks_who_asks = unguarded(facts), looks_who_asks(facts)
     return facts
 

@@ -31,13 +31,15 @@ _MODULE_LINE = re.compile(r"^\s{0,100}(?:import|export)", re.MULTILINE)
 _UNCHECKED = re.compile(r"^\s*//\s*@ts-nocheck", re.MULTILINE)
 
 _ID = re.compile(r"v\.id\(\s*([\"'`])(\w+)\1\s*\)")
-_DB = re.compile(r"ctx\.db\s*\.(query|insert)\(\s*([\"'`])(\w+)\2")
+_DB = re.compile(r"ctx\.db\s*\.(query|insert)\(\s*([\"'`])(\w+)\2\s*[,)]")
 _TYPE = re.compile(r"(?:Id|Doc)<\s*[\"'](\w+)[\"']\s*>")
 _CTX = re.compile(r"\(\s*ctx\s*[,)]")
 _NAME = re.compile(r"[\w.$]+$")
 _RUN = re.compile(r"\.run(?:Query|Mutation|Action)\(\s*(\w+)\s*[,)]")
 _ENV = re.compile(r"process\.env(?:\.(\w+)|\[\s*[\"'](\w+)[\"']\s*\])(!?)")
 _BOUND: Rule = {"any": [{"kind": "shorthand_property_identifier_pattern"}, {"kind": "identifier"}]}
+_ONCE = frozenset({"lexical_declaration", "function_declaration"})
+"""Declarations of which a module may have one for each name; a type may have the same name."""
 _LONGEST_NAME = 80
 """Characters. A longer name before a call is not looked at whole."""
 
@@ -120,6 +122,7 @@ class _Declarations:
         }
         self._functions: dict[str, Function] = {}
         self._exports: dict[str, int] = {}
+        self._declared: set[str] = set()
         self._tables: dict[str, Table] = {}
         self._groups: dict[str, Tables] = {}
 
@@ -151,10 +154,17 @@ class _Declarations:
 
     def _declare(self, node: SgNode, *, exported: bool) -> None:
         for name, value in _values(node):
+            if node.kind() in _ONCE:
+                self._once(name, node)
             if exported:
                 self._exports[name] = start(node)
             if value is not None:
                 self._keep(name, value, exported=exported)
+
+    def _once(self, name: str, node: SgNode) -> None:
+        if name in self._declared:
+            self._facts.findings += (Finding("declared_twice", start(node), {"name": name}),)
+        self._declared.add(name)
 
     def _keep(self, name: str, value: SgNode, *, exported: bool) -> None:
         if (function := read_function(name, value, self._generated)) is not None:

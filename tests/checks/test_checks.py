@@ -1,0 +1,115 @@
+"""What the checks make of workspaces as a whole: folders, components, changes, and what is not known."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcp_convex.checks import OfflineChecks
+from tests.checks.workspaces import AROUND, IMPORTS, diagnostics
+
+pytestmark = pytest.mark.anyio
+
+MISSPELT = (
+    IMPORTS + 'export const get = query({ args: {}, handler: async (ctx) => await ctx.db.query("user").take(5) });\n'
+)
+
+
+def codes(found, *, file=None):
+    return [each.code for each in found if each.severity != "note" and file in {None, each.file}]
+
+
+async def test_the_functions_are_where_convex_json_says():
+    files = {path.replace("convex/", "backend/fns/"): text for path, text in AROUND.items()}
+    files |= {"convex.json": '{"functions": "backend/fns/"}', "backend/fns/a.ts": MISSPELT, "convex/b.ts": MISSPELT}
+
+    assert [("backend/fns/a.ts", "unknown_table")] == [(each.file, each.code) for each in await diagnostics(files)]
+
+
+async def test_a_component_has_its_own_schema_and_api():
+    component = {
+        "convex/mail/convex.config.ts": 'export { default } from "a-component/convex.config";',
+        "convex/mail/schema.ts": AROUND["convex/schema.ts"].replace("users:", "letters:"),
+        "convex/mail/get.ts": MISSPELT.replace('"user"', '"letters"').replace("./_gen", "../_gen"),
+        "convex/mail/bad.ts": MISSPELT.replace('"user"', '"users"').replace("./_gen", "../_gen"),
+    }
+
+    found = await diagnostics(AROUND | component)
+
+    assert [("convex/mail/bad.ts", "unknown_table")] == [(each.file, each.code) for each in found]
+
+
+async def test_only_what_changed_is_read_again():
+    checks, files = OfflineChecks(), AROUND | {"convex/a.ts": MISSPELT}
+    asked = []
+
+    first = await diagnostics(files, checks=checks, asked=asked)
+    assert {"convex/schema.ts", "convex/a.ts"} <= set(asked)
+    asked.clear()
+    assert first == await diagnostics(files, checks=checks, asked=asked)
+    assert {"convex/schema.ts", "convex/a.ts"}.isdisjoint(asked)
+    mended = files | {"convex/schema.ts": files["convex/schema.ts"].replace("users:", "user:")}
+    assert [] == codes(await diagnostics(mended, checks=checks, asked=asked))
+    assert "convex/a.ts" not in asked
+
+
+async def test_what_comes_from_elsewhere_is_not_said_to_be_missing():
+    schema = """\
+import { authTables } from "@convex-dev/auth/server";
+import { defineSchema, defineTable } from "convex/server";
+import { v } from "convex/values";
+import { rooms } from "./rooms";
+import { halls } from "a-package";
+export default defineSchema({ ...authTables, rooms, halls });
+"""
+    rooms = """\
+import { defineTable } from "convex/server";
+import { v } from "convex/values";
+export const rooms = defineTable({ name: v.string() }).index("by_name", ["name"]);
+"""
+    uses = """\
+export const all = query({
+  args: {},
+  handler: async (ctx) => [
+    await ctx.db.query("authSessions").withIndex("userId", (q) => q.eq("userId", "a")).take(5),
+    await ctx.db.query("rooms").withIndex("by_nam").take(5),
+    await ctx.db.query("halls").withIndex("by_anything").take(5),
+  ],
+});
+"""
+    files = AROUND | {"convex/schema.ts": schema, "convex/rooms.ts": rooms, "convex/all.ts": IMPORTS + uses}
+
+    found = await diagnostics(files)
+
+    assert [("unknown_index", 9)] == [(each.code, each.line) for each in found if each.severity == "error"]
+
+
+async def test_tests_beside_the_functions_are_left_alone():
+    assert [] == codes(await diagnostics(AROUND | {"convex/a.test.ts": MISSPELT, "convex/b.setup.ts": "const a = {"}))
+
+
+async def test_what_the_compiler_is_told_to_pass_over_is_no_error():
+    silenced = MISSPELT.replace("export const", "// @ts-expect-error\nexport const")
+
+    severities = {each.code: each.severity for each in await diagnostics(AROUND | {"convex/a.ts": silenced})}
+    untyped = {path: text for path, text in AROUND.items() if "tsconfig" not in path} | {"convex/a.ts": MISSPELT}
+
+    assert "warning" == severities["unknown_table"]
+    assert ["warning"] == [each.severity for each in await diagnostics(untyped)]
+
+
+async def test_what_looks_like_code_in_comments_and_strings_is_none():
+    text = """\
+// await ctx.runQuery(internal.example.gone, {}) and ctx.db.query("nothing")
+export const prompt = `Write v.id("nothing") or api.example.gone, and ctx.db.insert("nothing", {}).`;
+"""
+
+    assert [] == codes(await diagnostics(AROUND | {"convex/example.ts": IMPORTS + text}))
+
+
+async def test_env_vars_are_missed_only_where_it_is_known_which_are_set():
+    auth = "export default { providers: [{ domain: process.env.ISSUER, applicationID: 'convex' }] };\n"
+    files = AROUND | {"convex/auth.config.ts": auth}
+
+    assert [] == codes(await diagnostics(files))
+    assert [] == codes(await diagnostics(files, env_vars=("ISSUER",)))
+    assert ["env_in_auth"] == codes(await diagnostics(files, env_vars=()))
