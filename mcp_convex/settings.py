@@ -91,6 +91,9 @@ class Settings(Model):
     push_deadline_s: float = Field(
         default=120, gt=0, le=3600, allow_inf_nan=False, description="Seconds after which a push is ended."
     )
+    armed_pushes: bool = Field(
+        default=True, description="Keep a CLI loaded and waiting for the next push, for about 100 MB of memory."
+    )
     push_lease_s: float = Field(
         default=30,
         ge=1,

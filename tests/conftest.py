@@ -19,8 +19,9 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session", params=["auto", "legacy"])
 async def world(request, tmp_path_factory, anyio_backend) -> AsyncIterator[World]:
-    """A server with the embedded deployment over a workspace of its own, once in each protocol era."""
-    settings = make_settings(tmp_path_factory.mktemp(request.param))
+    """A server with the embedded deployment over a workspace of its own, in each protocol era; armed in one of them."""
+    armed = request.param == "auto"
+    settings = make_settings(tmp_path_factory.mktemp(request.param), armed_pushes=armed)
     async with Client(World.server(settings), mode=request.param) as client:
         yield World(client=client, settings=settings, era=request.param)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_convex.broker.answers import Answer, said
+from mcp_convex.broker.held import Held
 from mcp_convex.broker.listener import Listener
 from mcp_convex.broker.packing import MAX_BODY, BodyCutOff, BodyTooLarge, unpacked
 from mcp_convex.broker.tuning import Tuning
-from mcp_convex.domain.ports import Gate, GateSession, OnStage, PushTerms
+from mcp_convex.domain.ports import Gate, HeldSession, OnStage, PushTerms
+from mcp_convex.domain.secrets import PlaceholderValue
 
 if TYPE_CHECKING:
     import httpx2
@@ -37,21 +38,15 @@ class LocalGate(Gate):
         self._tuning = tuning or Tuning()
         self._memory = memory
         self._listener = Listener(self._serve)
-        self._sessions: list[Session] = []
+        self._held: list[Held] = []
         self._client: httpx2.AsyncClient | None = None
 
-    @asynccontextmanager
-    async def open(self, terms: PushTerms, on_stage: OnStage) -> AsyncGenerator[GateSession]:
-        from mcp_convex.broker.opening import Means, opened  # noqa: PLC0415 - the server starts before it needs this
-
-        means = Means(tuning=self._tuning, client=self._connected, memory=self._memory)
-        session = opened(await self._listener.url(), terms, on_stage, means)
-        self._sessions.append(session)
-        try:
-            yield session
-        finally:
-            self._sessions.remove(session)
-            session.close()
+    async def hold(self) -> HeldSession:
+        url = await self._listener.url()
+        waiting = [held for held in self._held if held.is_waiting]
+        for oldest in waiting[: len(waiting) - self._tuning.most_waiting + 1]:
+            oldest.drop()
+        return Held(url, self._opened, idle_s=self._tuning.idle_s, among=self._held)
 
     async def socket_path(self) -> Path:
         """
@@ -64,10 +59,18 @@ class LocalGate(Gate):
 
     async def aclose(self) -> None:
         """Stop listening and let go of every connection."""
+        for held in [held for held in self._held if held.is_waiting]:
+            held.drop()
         await self._listener.aclose()
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+
+    def _opened(self, url: str, placeholder: PlaceholderValue, terms: PushTerms, on_stage: OnStage) -> Session:
+        from mcp_convex.broker.opening import Means, opened  # noqa: PLC0415 - the server starts before it needs this
+
+        means = Means(tuning=self._tuning, client=self._connected, memory=self._memory)
+        return opened((url, placeholder), terms, on_stage, means)
 
     def _connected(self) -> httpx2.AsyncClient:
         """Return the client for every upstream call: no proxy or netrc of this process, and no redirects."""
@@ -83,13 +86,15 @@ class LocalGate(Gate):
     async def _serve(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         authorization = headers.get(b"authorization", b"")
-        admitting = [session for session in self._sessions if session.admits(authorization)]
+        admitting = [held for held in self._held if held.admits(authorization)]
         if not admitting:
             answer = said(401, "BadAdminKey", "The gate does not know this key.")
+        elif (session := await admitting[0].session()) is None:
+            answer = said(403, "PushEnded", "There is no push to wait for any more.")
         else:
             cli = headers.get(b"convex-client", b"").decode("latin-1")
             cli = cli if _CLI.fullmatch(cli) else ""
-            answer = await admitting[0].serve(scope["method"], scope["path"], cli, lambda: _body(headers, receive))
+            answer = await session.serve(scope["method"], scope["path"], cli, lambda: _body(headers, receive))
         await _send(answer, send)
 
 

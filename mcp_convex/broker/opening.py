@@ -14,6 +14,7 @@ from mcp_convex.broker.session import Opening, Session
 from mcp_convex.broker.tuning import Tuning
 from mcp_convex.broker.upstream import Deadline, Upstream
 from mcp_convex.domain.ports import OnStage, PushTerms
+from mcp_convex.domain.secrets import PlaceholderValue
 
 if TYPE_CHECKING:
     import httpx2
@@ -34,10 +35,10 @@ class Means:
     """The folder that tells what modules are live."""
 
 
-def opened(url: str, terms: PushTerms, on_stage: OnStage, means: Means) -> Session:
-    """Return a session at *url*."""
+def opened(at: tuple[str, PlaceholderValue], terms: PushTerms, on_stage: OnStage, means: Means) -> Session:
+    """Return a session *at* a URL, for who bears the placeholder."""
     deadline = Deadline(terms.deadline_s - min(_HEAD_START * terms.deadline_s, _LONGEST_HEAD_START_S))
-    opening = Opening(url, terms, on_stage, deadline)
+    opening = Opening(*at, terms, on_stage, deadline)
     if terms.purpose == "check" or terms.reach is None:
         return CheckSession(opening)
     upstream = Upstream(means.client(), terms.reach, deadline, means.tuning)

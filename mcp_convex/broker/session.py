@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import secrets
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from mcp_convex.broker import verdicts
 from mcp_convex.broker.answers import Answer, said
@@ -40,6 +39,7 @@ class Opening:
     """What every session is opened with."""
 
     url: str
+    placeholder: PlaceholderValue
     terms: PushTerms
     on_stage: OnStage
     deadline: Deadline
@@ -50,7 +50,7 @@ class Session(GateSession):
 
     def __init__(self, opening: Opening) -> None:
         self.url = opening.url
-        self.placeholder = PlaceholderValue(SecretStr(f"gate|{secrets.token_hex(32)}"))
+        self.placeholder = opening.placeholder
         self._terms = opening.terms
         self._on_stage = opening.on_stage
         self._deadline = opening.deadline
@@ -80,17 +80,13 @@ class Session(GateSession):
             modules=self._modules,
         )
 
-    def admits(self, authorization: bytes) -> bool:
-        """Say whether a request with that header belongs to this session, in constant time."""
-        return hmac.compare_digest(authorization, f"Convex {self.placeholder.get_secret_value()}".encode())
-
     def close(self) -> None:
         """Let nothing more through."""
         self._deadline.expire()
         self._decided.set()
 
     async def serve(self, method: str, path: str, cli: str, read: Callable[[], Awaitable[bytes]]) -> Answer:
-        """Answer one request that `admits` has let in; *read* returns its body, decompressed."""
+        """Answer one request that bears the placeholder; *read* returns its body, decompressed."""
         step = STEPS.get((method, path))
         if step is None:
             self._note("request_refused", f"The CLI asked for `{method} {path[:80]}`, which no push needs.", "note")

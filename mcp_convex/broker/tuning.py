@@ -17,5 +17,9 @@ class Tuning:
     """How long a deployment may keep silent, on a call that it does not have to work for."""
     optional_s: float = 10.0
     """The same, on a call that the push can do without."""
+    idle_s: float = 600.0
+    """How long a CLI that was started ahead is kept waiting for its push."""
+    most_waiting: int = 4
+    """CLIs that were started ahead, of about 100 MB each."""
     proof_s: float = 5.0
     """Kept back from the deadline, to find out what became of a lost `finish_push`."""

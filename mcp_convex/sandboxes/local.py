@@ -15,11 +15,11 @@ from mcp_convex.domain import paths
 from mcp_convex.domain.errors import DirectoryUnusable, InstallFailed, IsolationUnavailable, NotFound, PathRefused
 from mcp_convex.domain.models import FileEntry, FilePath, IsolationMode
 from mcp_convex.domain.ports import Command, ConfinedProcess, Ended, Launch, Launcher, OnOutput, OnStage, Sandbox
+from mcp_convex.sandboxes.armed import Armed
 from mcp_convex.sandboxes.change_set import ChangeSets
 from mcp_convex.sandboxes.failures import translated
 from mcp_convex.sandboxes.install import Installer
 from mcp_convex.sandboxes.node import find_node
-from mcp_convex.sandboxes.output import KeptOutput
 from mcp_convex.sandboxes.packages import COMPILERS, Packages
 from mcp_convex.sandboxes.project import Template
 from mcp_convex.sandboxes.sources import Identity, Sources, find_sources, functions_folder, real_path
@@ -63,6 +63,7 @@ class LocalSandbox(Sandbox):
         self._opened = False
         self._stage: Stage | None = None
         self._process: ConfinedProcess | None = None
+        self._armed = Armed(launcher)
         self._one_at_a_time = anyio.Lock()
 
     async def ensure(self, progress: OnStage) -> None:
@@ -113,11 +114,15 @@ class LocalSandbox(Sandbox):
     ) -> Ended:
         async with self._one_at_a_time:
             stage, launch = await anyio.to_thread.run_sync(self._prepare, command)
-            output = KeptOutput(on_output)
-            self._process = await self._launcher.start(launch, output)
+            self._process, output = await self._armed.started(launch, self._packages.premises(), on_output)
             exit_code, timed_out = await _run(self._process, command.deadline_s, until)
             await anyio.to_thread.run_sync(self._bring_back, stage, command)
         return Ended(exit_code, output.tail().replace(str(stage.folder), str(self._root)), timed_out)
+
+    async def arm(self, command: Command) -> bool:
+        async with self._one_at_a_time:
+            _, launch = await anyio.to_thread.run_sync(self._prepare, command)
+            return await self._armed.arm(launch, self._packages.premises())
 
     def describe(self) -> IsolationMode:
         return self._launcher.mode
@@ -129,6 +134,7 @@ class LocalSandbox(Sandbox):
         if self._process is not None:
             await self._process.kill()
         async with self._one_at_a_time:
+            await self._armed.disarm()
             if self._stage is not None:
                 self._stage.close()
                 self._stage = None

@@ -15,7 +15,7 @@ class KeptOutput:
     """Passes output on, and keeps the end of it."""
 
     def __init__(self, on_output: OnOutput) -> None:
-        self._on_output = on_output
+        self.on_output = on_output
         self._pieces: deque[str] = deque()
         self._length = 0
 
@@ -24,7 +24,7 @@ class KeptOutput:
         self._length += len(text)
         while self._length - len(self._pieces[0]) >= _KEPT:
             self._length -= len(self._pieces.popleft())
-        self._on_output(text)
+        self.on_output(text)
 
     def tail(self) -> str:
         """Return the end of the output, without what only a terminal understands."""

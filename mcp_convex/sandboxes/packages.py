@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -123,6 +123,13 @@ class Packages:
         other = next((manager for lock, manager in _MANAGERS.items() if (self.top / lock).exists()), None)
         return other or (None if self.top == self._root else "npm")
 
+    def premises(self) -> Hashable:
+        """Return what tells whether a program that was loaded a while ago would find the same packages and settings."""
+        places = self._places()
+        own = (self._root / name for name in ("package.json", "convex.json"))
+        of_npm = (folder / ".package-lock.json" for folder in places)
+        return tuple((str(path), *_state(path)) for path in (*own, *places, *of_npm))
+
     def check_convex(self) -> None:
         """
         Return if the `convex` package that is installed can be worked with.
@@ -150,6 +157,14 @@ def check_version(convex: str) -> None:
             f"The workspace uses convex {convex}; this server works with 1.40 and newer.",
             next_step='Write `"convex": "^1.48.0"` into the dependencies in package.json, then call again.',
         )
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    try:
+        info = path.stat()
+    except OSError:
+        return ()
+    return info.st_ino, info.st_mtime_ns, info.st_size
 
 
 def _links(folder: Path) -> Iterator[Path]:

@@ -58,6 +58,7 @@ async def wired(settings: Settings, place: Place, adapters: Adapters) -> AsyncGe
     try:
         yield services
     finally:
+        await services.pushes.aclose()
         await local_pages.aclose()
 
 
@@ -81,12 +82,12 @@ def _services(
         leases=store.leases,
         sandbox=sandbox,
     )
-    files = FileService(sandbox, adapters.checks, policy)
     snapshots = SnapshotService(
         SnapshotPorts(sandbox=sandbox, store=store.snapshots, api=api), targets, policy, owner=owner
     )
     cli_ports = CliPorts(sandbox=sandbox, gate=adapters.gate, leases=store.leases)
-    cli = CliRuns(cli_ports, snapshots, workspace=owner[1], lease_s=settings.push_lease_s)
+    cli = CliRuns(cli_ports, snapshots, workspace=owner[1], lease_s=settings.push_lease_s, armed=settings.armed_pushes)
+    files = FileService(sandbox, adapters.checks, policy, on_written=cli.arm)
     parts = PushParts(cli=cli, targets=targets, snapshots=snapshots)
     templates = TemplateService(find_asset("resources/templates"), files)
     pushes = PushService(pushing, parts, policy, owner=owner, bounds=bounds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from dataclasses import dataclass, replace
 
@@ -13,13 +15,14 @@ from mcp_convex.domain.ports import (
     Ended,
     Gate,
     GateSession,
+    HeldSession,
     LeaseStore,
     NoProgress,
     Progress,
     PushTerms,
     Sandbox,
 )
-from mcp_convex.domain.pushes import STAGES, GateVerdict, Stage
+from mcp_convex.domain.pushes import STAGES, GateVerdict, Purpose, Stage
 from mcp_convex.services.snapshots import Draft, SnapshotService
 
 _CONVEX_JSON = FilePath("convex.json")
@@ -52,13 +55,25 @@ class CliPorts:
 class CliRuns:
     """Runs the CLI in one workspace, never twice at a time."""
 
-    def __init__(self, ports: CliPorts, snapshots: SnapshotService, *, workspace: WorkspaceId, lease_s: float) -> None:
+    def __init__(
+        self, ports: CliPorts, snapshots: SnapshotService, *, workspace: WorkspaceId, lease_s: float, armed: bool
+    ) -> None:
+        """
+        Run the CLI in *workspace*.
+
+        Args:
+            lease_s: Seconds until another process may go on in the place of one that died.
+            armed: Keep a CLI loaded and waiting while the workspace is in use.
+        """
         self._sandbox = ports.sandbox
         self._gate = ports.gate
         self._leases = ports.leases
         self._snapshots = snapshots
         self._workspace = workspace
         self._lease_s = lease_s
+        self._armed = armed
+        self._waiting: HeldSession | None = None
+        self._arming: asyncio.Task[None] | None = None
 
     async def run(self, terms: PushTerms, progress: Progress | None) -> CliRun:
         """
@@ -99,9 +114,11 @@ class CliRuns:
             await stages.reached("bundling")
             sources = await self._snapshots.draft() if terms.purpose == "push" else None
             terms = replace(terms, root=sandbox.seen_at(), linked=sandbox.linked_at())
-            async with self._gate.open(terms, stages.reached) as session:
+            held = await self._held(terms.purpose)
+            async with held.open(terms, stages.reached) as session:
                 ended, lacking = await self._ended(session, terms)
                 verdict = session.verdict()
+        self.arm()
         return CliRun(
             verdict=verdict,
             ended=ended,
@@ -111,8 +128,39 @@ class CliRuns:
             lacking=lacking,
         )
 
+    def arm(self) -> None:
+        """Have a CLI load and wait, beside all else, for a push that is about to come."""
+        if self._armed and self._waiting is None and (self._arming is None or self._arming.done()):
+            self._arming = asyncio.create_task(self._arm())
+
+    async def aclose(self) -> None:
+        """Wait for what is being armed; the sandbox ends it when it is closed."""
+        if self._arming is not None:
+            await self._arming
+
+    async def _arm(self) -> None:
+        held = await self._gate.hold()
+        try:
+            is_armed = await self._sandbox.arm(self._command(held, "push"))
+        except SandboxError:  # a push will say what is wrong
+            is_armed = False
+        if is_armed:
+            self._waiting = held
+        else:
+            held.drop()
+
+    async def _held(self, purpose: Purpose) -> HeldSession:
+        if self._arming is not None:
+            await self._arming
+        if purpose == "check" or self._waiting is None:
+            return await self._gate.hold()
+        held, self._waiting = self._waiting, None
+        return held
+
     async def _ended(self, session: GateSession, terms: PushTerms) -> tuple[Ended, str | None]:
-        command = self._command(session, terms, await self._generated())
+        # What a check generates knows no deployment, and would be looser than what stands there.
+        keep = () if terms.purpose == "check" else (await self._generated(),)
+        command = replace(self._command(session, terms.purpose), deadline_s=terms.deadline_s, keep=keep)
         try:
             return await self._sandbox.exec(command, on_output=lambda _: None, until=session.settled), None
         except SandboxError as exc:
@@ -129,9 +177,9 @@ class CliRuns:
             settings = {}
         return FilePath(f"{paths.functions_folder(settings)}/_generated")
 
-    def _command(self, session: GateSession, terms: PushTerms, generated: FilePath) -> Command:
+    def _command(self, session: GateSession | HeldSession, purpose: Purpose) -> Command:
         # A project without a compiler, as one in JavaScript, is pushed unchecked as Convex itself would, and told so.
-        typecheck = "enable" if terms.purpose == "check" else "try"
+        typecheck = "enable" if purpose == "check" else "try"
         flags = ("--typecheck", typecheck, "--tail-logs", "disable")
         key = session.placeholder.get_secret_value()
         at = ("--url", self._sandbox.gate_url(session.url), "--admin-key", key)
@@ -139,9 +187,7 @@ class CliRuns:
             argv=(*self._sandbox.convex_cli(), "dev", "--once", *at, *flags),
             gate=session.url,
             env={"CI": "1"},  # CI turns the CLI's telemetry off, which would hold its exit up without a network
-            deadline_s=terms.deadline_s,
-            # What a check generates knows no deployment, and would be looser than what stands there.
-            keep=() if terms.purpose == "check" else (generated,),
+            deadline_s=math.inf,
         )
 
 

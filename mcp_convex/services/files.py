@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Literal
 
@@ -62,8 +62,11 @@ class FileContent(Model):
 
 
 class FileService:
-    def __init__(self, sandbox: Sandbox, checks: SourceChecks, policy: Policy) -> None:
+    def __init__(
+        self, sandbox: Sandbox, checks: SourceChecks, policy: Policy, *, on_written: Callable[[], None]
+    ) -> None:
         self._sandbox = sandbox
+        self._on_written = on_written
         self._checks = ChangeChecks(checks, sandbox)
         self._policy = policy
 
@@ -129,6 +132,7 @@ class FileService:
         contents = {path: await self._after(path, change, entries) for path, change in approved}
         before = await self._checks.before(entries)
         await self._sandbox.write({path: data for path, data in contents.items() if _differs(path, data, entries)})
+        self._on_written()
         return Written(
             changes=tuple(_changed(path, data, entries) for path, data in contents.items()),
             diagnostics=await self._checks.after(entries, contents, before),

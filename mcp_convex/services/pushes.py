@@ -185,6 +185,10 @@ class PushService:
             raw_tail=_raw_tail(failure, run.ended),
         )
 
+    async def aclose(self) -> None:
+        """Let nothing begin any more."""
+        await self._cli.aclose()
+
     async def get(self, push_id: str) -> PushRecord:
         """
         Return an earlier push.

@@ -115,7 +115,10 @@ def opened(gate: LocalGate, deployment: FakeDeployment):
             stages.append(stage)
 
         chosen = {"purpose": "push", "reach": deployment.reach, "deadline_s": 20.0} | terms
-        async with gate.open(PushTerms(**chosen), on_stage) as session, httpx2.AsyncClient(trust_env=False) as http:
+        async with (
+            (await gate.hold()).open(PushTerms(**chosen), on_stage) as session,
+            httpx2.AsyncClient(trust_env=False) as http,
+        ):
             yield Cli(session, http, stages)
 
     return opened

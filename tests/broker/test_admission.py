@@ -128,7 +128,9 @@ async def test_the_gate_listens_on_a_socket_of_its_owners_too(deployment, gate):
         pass
 
     path = await gate.socket_path()
-    async with gate.open(PushTerms(purpose="push", reach=deployment.reach, deadline_s=9), ignore) as session:
+    async with (await gate.hold()).open(
+        PushTerms(purpose="push", reach=deployment.reach, deadline_s=9), ignore
+    ) as session:
         headers = {"Authorization": f"Convex {session.placeholder.get_secret_value()}"}
         transport = httpx2.AsyncHTTPTransport(uds=str(path))
         async with httpx2.AsyncClient(transport=transport) as http:
@@ -147,7 +149,7 @@ async def test_a_closed_gate_leaves_nothing_behind_and_can_open_again(deployment
     path = await gate.socket_path()
     await gate.aclose()
     terms = PushTerms(purpose="push", reach=deployment.reach, deadline_s=9)
-    async with gate.open(terms, ignore) as session:
+    async with (await gate.hold()).open(terms, ignore) as session:
         url = session.url
     await gate.aclose()
 

@@ -20,6 +20,10 @@ class PlainProcess(ConfinedProcess):
         self._process = process
         self.pid = process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process.returncode is not None
+
     async def wait(self) -> int:
         return await self._process.wait()
 

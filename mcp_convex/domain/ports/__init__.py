@@ -12,7 +12,7 @@ from mcp_convex.domain.ports.connecting import (
 )
 from mcp_convex.domain.ports.connection_store import AuditStore, ConnectionStore, PageStore, ProvisioningStore
 from mcp_convex.domain.ports.deployments import DeploymentApi, EmbeddedDeployments, Reach
-from mcp_convex.domain.ports.gate import Gate, GateSession, PushTerms
+from mcp_convex.domain.ports.gate import Gate, GateSession, HeldSession, PushTerms
 from mcp_convex.domain.ports.journal import FileJournal, JournalState
 from mcp_convex.domain.ports.passages import Passage, PassageIndex
 from mcp_convex.domain.ports.progress import NoProgress, OnOutput, OnStage, Progress
@@ -32,6 +32,7 @@ __all__ = [
     "FileJournal",
     "Gate",
     "GateSession",
+    "HeldSession",
     "JournalState",
     "Launch",
     "Launcher",

@@ -50,9 +50,24 @@ class GateSession(ABC):
         """Return what the gate has seen so far."""
 
 
+class HeldSession(ABC):
+    """An opening to come: a CLI that was started ahead waits at the gate with its placeholder."""
+
+    url: str
+    placeholder: PlaceholderValue
+
+    @abstractmethod
+    def open(self, terms: PushTerms, on_stage: OnStage) -> AbstractAsyncContextManager[GateSession]:
+        """Admit one run of the CLI under *terms*, once; on leaving, the placeholder opens nothing any more."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Turn away what waits: the CLI ends by itself."""
+
+
 class Gate(ABC):
     """The broker between the CLI and Convex: the only way to a deployment for what runs in a sandbox."""
 
     @abstractmethod
-    def open(self, terms: PushTerms, on_stage: OnStage) -> AbstractAsyncContextManager[GateSession]:
-        """Admit one run of the CLI under *terms*; on leaving, its placeholder opens nothing any more."""
+    async def hold(self) -> HeldSession:
+        """Return an opening to come. Where too many wait, or one waits for too long, it is dropped."""

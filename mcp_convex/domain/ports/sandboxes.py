@@ -36,6 +36,11 @@ class ConfinedProcess(ABC):
 
     pid: int
 
+    @property
+    @abstractmethod
+    def has_ended(self) -> bool:
+        """Say whether the program has ended."""
+
     @abstractmethod
     async def wait(self) -> int:
         """Return the exit code once the program has ended and its output has been read."""
@@ -167,6 +172,15 @@ class Sandbox(ABC):
         Raises:
             SandboxLost: The sandbox vanished meanwhile; `ensure` starts another.
         """
+
+    async def arm(self, command: Command) -> bool:  # noqa: ARG002 - for those that can
+        """
+        Start *command* ahead, so that `exec` of it finds it loaded, and say whether it waits; one at a time.
+
+        Its sources are those of the moment of `exec`. Where packages or settings have changed by then, or it has
+        ended, `exec` starts it anew.
+        """
+        return False
 
     @abstractmethod
     def describe(self) -> IsolationMode:

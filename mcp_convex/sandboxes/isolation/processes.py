@@ -46,6 +46,10 @@ class _Process(ConfinedProcess):
         self._output = output
         self.pid = transport.get_pid()
 
+    @property
+    def has_ended(self) -> bool:
+        return self._output.over.is_set()
+
     async def wait(self) -> int:
         await self._output.over.wait()
         code = self._transport.get_returncode() or 0

@@ -1,0 +1,71 @@
+"""A placeholder that is out before its session is: what bears it waits at the gate, and is let in or turned away."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+from pydantic import SecretStr
+
+from mcp_convex.domain.ports import GateSession, HeldSession, OnStage, PushTerms
+from mcp_convex.domain.secrets import PlaceholderValue
+
+if TYPE_CHECKING:
+    from mcp_convex.broker.session import Session
+
+Make = Callable[[str, PlaceholderValue, PushTerms, OnStage], "Session"]
+
+
+class Held(HeldSession):
+    def __init__(self, url: str, make: Make, *, idle_s: float, among: list[Held]) -> None:
+        """
+        Give a placeholder out.
+
+        Args:
+            idle_s: How long what bears it waits for the session.
+            among: All that are admitted at the gate; it is among them until it is over.
+        """
+        self.url = url
+        self.placeholder = PlaceholderValue(SecretStr(f"gate|{secrets.token_hex(32)}"))
+        self._make = make
+        self._idle_s = idle_s
+        self._among = among
+        self._known = anyio.Event()
+        self._session: Session | None = None
+        among.append(self)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Say whether it was neither opened nor dropped yet."""
+        return not self._known.is_set()
+
+    @asynccontextmanager
+    async def open(self, terms: PushTerms, on_stage: OnStage) -> AsyncGenerator[GateSession]:
+        self._session = session = self._make(self.url, self.placeholder, terms, on_stage)
+        self._known.set()
+        if self not in self._among:  # it was dropped, and is needed after all
+            self._among.append(self)
+        try:
+            yield session
+        finally:
+            session.close()
+            self._among.remove(self)
+
+    def drop(self) -> None:
+        self._known.set()
+        if self in self._among:
+            self._among.remove(self)
+
+    def admits(self, authorization: bytes) -> bool:
+        """Say whether a request with that header bears the placeholder, in constant time."""
+        return hmac.compare_digest(authorization, f"Convex {self.placeholder.get_secret_value()}".encode())
+
+    async def session(self) -> Session | None:
+        """Return the session once it is open; None where it was dropped, or nobody opened it for too long."""
+        with anyio.move_on_after(self._idle_s):
+            await self._known.wait()
+        return self._session

@@ -1,0 +1,71 @@
+"""The push that finds a CLI loaded and waiting: as true as the plain one (see `world`), and leaving nothing behind."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+import psutil
+import pytest
+from mcp import Client
+
+from tests.world import NOTES, World, make_settings
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def opened(folder, **flags):
+    settings = make_settings(folder, **flags)
+    async with Client(World.server(settings)) as client:
+        yield World(client=client, settings=settings, era="auto")
+
+
+def clis() -> list[psutil.Process]:
+    """Return the programs below this one that are a Convex CLI."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            program, *arguments = process.cmdline() or [""]
+            if program.endswith("node") and any("cli.bundle" in argument for argument in arguments[:1]):
+                found.append(process)
+    return found
+
+
+async def one_that_waits() -> psutil.Process:
+    with anyio.fail_after(30):
+        while not (found := clis()):
+            await anyio.lowlevel.checkpoint()
+    return found[0]
+
+
+async def test_each_push_is_served_by_the_cli_that_waited_and_another_waits_after_it(tmp_path):
+    async with opened(tmp_path) as world:
+        await world.hold({})
+        for number in range(3):
+            waited = await one_that_waits()
+            await world.write({"convex/notes.ts": NOTES.replace("take(3)", f"take({number + 4})")})
+            assert "pushed" == (await world.content("push"))["outcome"]
+            assert not waited.is_running()
+        last = await one_that_waits()
+
+    assert not last.is_running()
+
+
+async def test_an_operator_can_do_without(tmp_path):
+    async with opened(tmp_path, armed_pushes=False) as world:
+        await world.hold({})
+        assert "pushed" == (await world.content("push"))["outcome"]
+        assert [] == clis()
+
+
+async def test_a_cli_that_waits_knows_no_key_but_its_placeholder(tmp_path):
+    async with opened(tmp_path) as world:
+        await world.hold({})
+        assert "pushed" == (await world.content("push"))["outcome"]
+        waited = await one_that_waits()
+        told = " ".join((*waited.cmdline(), *waited.environ().values()))
+    (key,) = [path.read_text().strip() for path in world.settings.data_dir.rglob("admin-key")]
+
+    assert "gate|" in told
+    assert key not in told
