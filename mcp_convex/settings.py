@@ -57,7 +57,8 @@ def _decoded_keys(value: object) -> tuple[SecretBytes, ...]:
 def _secure(value: str) -> str:
     parts = urlsplit(value)
     loopback = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    if not parts.hostname or parts.scheme not in ({"http", "https"} if loopback else {"https"}):
+    fits = parts.scheme in ({"http", "https"} if loopback else {"https"})
+    if not fits or not parts.hostname or value.split() != [value]:
         raise ValueError("should be an https:// URL, or http:// on this machine")
     return value
 

@@ -128,6 +128,7 @@ def test_a_secret_is_not_taken_from_the_command_line() -> None:
 
     assert "`MCP_CONVEX_ENCRYPTION_KEYS` is a secret, which is read from the environment only." == said
     secrets = {"encryption_keys", "convex_oauth_client_secret", "e2b_api_key"}
+    secrets |= {"introspection_client_secret", "sign_in_client_secret"}
     assert secrets == {knob.name for knob in describe() if knob.flag is None}
 
 

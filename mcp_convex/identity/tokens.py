@@ -29,9 +29,10 @@ _MALFORMED = (jwt.PyJWTError, ValueError, RecursionError)
 class _Claims(BaseModel):
     """What is read of a token, in either form of it."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True, allow_inf_nan=False)
 
-    sub: str = Field(min_length=1, max_length=255)
+    sub: str = Field(pattern=r"^[\x20-\x7e]{1,255}$")
+    """As OpenID Connect has it, of printable ASCII."""
     aud: str | list[str]
     exp: float | None = None
     nbf: float | None = None
