@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -18,7 +17,7 @@ from mcp_convex.domain.pushes import Diagnostic
 if TYPE_CHECKING:
     from mcp_convex.checks.checker import Checker, Workspace
 
-_SUFFIXES = frozenset({".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs"})
+_SUFFIXES = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
 
 
 class OfflineChecks(SourceChecks):
@@ -49,7 +48,7 @@ class OfflineChecks(SourceChecks):
 
 
 def _is_code(entry: FileEntry) -> bool:
-    return posixpath.splitext(entry.path)[1] in _SUFFIXES
+    return entry.path.endswith(_SUFFIXES)
 
 
 def _opened() -> Checker:

@@ -76,7 +76,7 @@ class Workspace:
 
     def key(self, path: str) -> tuple[str, str, bool]:
         """Return what decides what is read of a file: the same text says other things elsewhere."""
-        return self.code[path], posixpath.splitext(path)[1], self.holds_functions(path)
+        return self.code[path], path[path.rfind(".") :], self.holds_functions(path)
 
 
 @dataclass(slots=True)
@@ -139,11 +139,10 @@ class Checker:
             yield Folder(root, found, workspace.paths, workspace.packages, env_vars, resolved)
 
     def _module(self, root: str, path: str, facts: Facts) -> Module:
-        stem, suffix = posixpath.splitext(path)
-        name = stem[len(root) + 1 :]
         known = self._modules.get(path)
-        if known is None or known.facts is not facts or known.name != name:
-            known = self._modules[path] = Module(path, name, suffix, facts)
+        if known is None or known.facts is not facts or not path.startswith(f"{root}/{known.name}."):
+            stem, suffix = posixpath.splitext(path)
+            known = self._modules[path] = Module(path, stem[len(root) + 1 :], suffix, facts)
         return known
 
 

@@ -18,6 +18,8 @@ from mcp_convex.services.targets import TargetService
 
 _MOST = 50
 """Diagnostics in one answer."""
+_OF_ENV_VARS = frozenset({"env_in_auth", "env_unset"})
+"""What depends on the env vars that are set."""
 _ENV_VARS_S = 2.0
 """Seconds in which a deployment has to say which env vars it has, else nothing is said of them."""
 
@@ -46,9 +48,7 @@ class SourceCheckService:
             SandboxError: The workspace cannot be made ready.
         """
         started = time.monotonic()
-        files = await self._ports.sandbox.list()
-        env_vars = await self._env_vars() if types else None
-        found = await self._ports.checks.check(files, self._ports.sandbox.read, env_vars=env_vars)
+        found = await self._found(with_env_vars=types)
         if types:
             return _joined(await self._pushes.check(progress), found)
         ok = not _errors(found)
@@ -60,6 +60,13 @@ class SourceCheckService:
             next_step=next_step("checked" if ok else "rejected", failure, found),
             duration_s=round(time.monotonic() - started, 3),
         )
+
+    async def _found(self, *, with_env_vars: bool) -> tuple[Diagnostic, ...]:
+        files, read = await self._ports.sandbox.list(), self._ports.sandbox.read
+        found = await self._ports.checks.check(files, read, env_vars=() if with_env_vars else None)
+        if not any(each.code in _OF_ENV_VARS for each in found):
+            return found  # whatever the deployment has set, nothing is missing: it need not be asked
+        return await self._ports.checks.check(files, read, env_vars=await self._env_vars())
 
     async def _env_vars(self) -> tuple[str, ...] | None:
         """Return the names that are set, or None where the deployment does not say: the checks do without."""
