@@ -14,6 +14,8 @@ import mcp_convex
 from mcp_convex.settings import describe
 from mcp_convex.tools import TOOLSETS
 from tests import test_canary, test_provisioning_kill
+from tests.identity import test_tokens
+from tests.server import test_fuzzed
 from tests.services import test_fault_matrix, test_projects
 from tests.store import test_rotation, test_two_principals
 
@@ -78,6 +80,24 @@ def reliability_table():
             ),
             "success or a named error in time; the next call succeeds, and nothing is made twice",
             "tests/services/test_projects.py tests/services/test_fault_matrix.py",
+        ),
+        (
+            "requests over HTTP that no client sends",
+            f"{test_fuzzed.REQUESTS}: methods, paths, headers and bodies at random",
+            "each is answered, and none by a fault of the server",
+            "tests/server/test_fuzzed.py",
+        ),
+        (
+            "the issuer is away or talks nonsense",
+            f"{len(test_tokens.NONSENSE)} kinds of it, with and without known keys",
+            "known keys outlast it; else 503, and never 401",
+            "tests/identity/test_tokens.py",
+        ),
+        (
+            "SIGTERM in the midst of a push over HTTP",
+            "in both protocol eras",
+            "the push is answered, and the next call gets 503",
+            "tests/system/test_serve.py",
         ),
     )
     head = ["| what happens | how often it is tried | what comes of it | shown by `pytest` |", "|---|---|---|---|"]

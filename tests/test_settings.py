@@ -103,7 +103,10 @@ def test_every_wrong_value_is_named_at_once() -> None:
     assert [
         "`MCP_CONVEX_WORKSPACE` should begin with a directory that exists, not `~nobody-of-that-name/app`.",
         "`MCP_CONVEX_ISOLATION` should be 'auto', 'none', 'landlock', 'bwrap' or 'strict', not `docker`.",
-        "`MCP_CONVEX_TOOLSETS` should be 'connection', 'projects', 'env', 'files', 'push', 'inspect' or 'docs', not `puhs`.",
+        (
+            "`MCP_CONVEX_TOOLSETS` should be 'connection', 'projects', 'env', 'files', 'push', 'inspect' or 'docs',"
+            " not `puhs`."
+        ),
         "`--embedded-port` should be greater than or equal to 1, not `0`.",
         "`PROVISION_HOST` should be an https:// URL, or http:// on this machine, not `http://api.convex.dev`.",
     ] == [f"{sentence.strip()}." for sentence in said.removesuffix(".").split(". ")]
