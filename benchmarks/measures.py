@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import psutil
+from mcp import Client
 from pydantic import SecretBytes
 
 from benchmarks.projects import Bench
@@ -36,19 +37,25 @@ _INITIALIZE = {
 _FLAGS = ("--typecheck", "enable", "--tail-logs", "disable")
 
 
-def pushes(bench: Bench) -> tuple[Measure, Measure, Measure]:
-    """Return a push through the server, by the same CLI directly, and by `npx` in the vanilla project."""
+def pushes(bench: Bench) -> tuple[Measure, Measure, Measure, Measure]:
+    """Return a push through the server, by a CLI that waited, by the same CLI directly, and by `npx` in vanilla."""
     rounds = count()
     ours = bench.settings.workspace
     at = ("--url", bench.reach.target.url, "--admin-key", bench.reach.credential.get_secret_value())
     bundle = str(ours / "node_modules" / "convex" / "dist" / "cli.bundle.cjs")
 
-    async def through_the_server() -> float:
-        _change(ours, next(rounds))
+    async def through(client: Client, workspace: Path) -> float:
+        _change(workspace, next(rounds))
         started = time.monotonic()
-        result = await bench.client.call_tool("push", {})
+        result = await client.call_tool("push", {})
         assert result.structured_content["outcome"] == "pushed", result.content
         return time.monotonic() - started
+
+    async def through_the_server() -> float:
+        return await through(bench.client, ours)
+
+    async def armed() -> float:
+        return await through(bench.armed, bench.armed_workspace)
 
     async def by_the_same_cli() -> float:
         _change(ours, next(rounds))
@@ -58,7 +65,7 @@ def pushes(bench: Bench) -> tuple[Measure, Measure, Measure]:
         _change(bench.vanilla, next(rounds))
         return await _run(["npx", "convex", "dev", "--once", *at], bench.vanilla)
 
-    return through_the_server, by_the_same_cli, by_npx
+    return through_the_server, armed, by_the_same_cli, by_npx
 
 
 def _change(project: Path, number: int) -> None:

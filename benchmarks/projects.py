@@ -27,6 +27,10 @@ class Bench:
     """A running server with its workspace, and a vanilla project beside it; both push to one deployment."""
 
     client: Client
+    """Each of its pushes starts a CLI of its own."""
+    armed: Client
+    """Of a server that keeps one waiting, with a workspace and a deployment of its own."""
+    armed_workspace: Path
     settings: Settings
     reach: Reach
     vanilla: Path
@@ -36,17 +40,26 @@ class Bench:
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncGenerator[Bench]:
     """Make both projects below *folder*, push once, and keep the server open."""
-    workspace = folder / "ours"
-    workspace.mkdir()
-    settings = load({"workspace": str(workspace), "data_dir": str(folder / "data")}, {})
+    settings, armed = _settings(folder / "ours", armed_pushes=False), _settings(folder / "armed", armed_pushes=True)
     # Opened first, these services serve the deployment; the client's find it served, as a second window's would.
     async with open_services(settings) as services:
         reach = await services.targets.reach()
-        async with Client(build_server(settings)) as client:
-            changes = [{"path": path, "content": text} for path, text in sources().items()]
-            await client.call_tool("write_files", {"changes": changes})
-            await client.call_tool("push", {})
-            yield Bench(client, settings, reach, vanilla(folder / "vanilla"), folder)
+        async with Client(build_server(settings)) as client, Client(build_server(armed)) as waiting:
+            for each in (client, waiting):
+                await _pushed(each)
+            yield Bench(client, waiting, armed.workspace, settings, reach, vanilla(folder / "vanilla"), folder)
+
+
+def _settings(workspace: Path, *, armed_pushes: bool) -> Settings:
+    workspace.mkdir()
+    data = workspace.with_name(f"{workspace.name}-data")
+    return load({"workspace": str(workspace), "data_dir": str(data), "armed_pushes": armed_pushes}, {})
+
+
+async def _pushed(client: Client) -> None:
+    changes = [{"path": path, "content": text} for path, text in sources().items()]
+    await client.call_tool("write_files", {"changes": changes})
+    await client.call_tool("push", {})
 
 
 def sources() -> dict[str, str]:

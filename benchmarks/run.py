@@ -66,7 +66,7 @@ async def side_by_side(*measures: Measure, rounds: int) -> list[float]:
 
 async def figures(bench: Bench) -> list[Figure]:
     """Measure everything that has a limit."""
-    ours, bare, plain = await side_by_side(*pushes(bench), rounds=9)
+    ours, armed, bare, plain = await side_by_side(*pushes(bench), rounds=9)
     start, their_start = await side_by_side(*starts(bench), rounds=15)
     written, written_plainly = await side_by_side(*files_written(bench), rounds=9)
     listed, listed_by_api = await side_by_side(*env_vars_listed(bench), rounds=99)
@@ -79,6 +79,7 @@ async def figures(bench: Bench) -> list[Figure]:
     stood_still = await many_at_once(bench.folder)
     return [
         Figure("push : npx convex dev --once, TypeScript 5.9", ours, plain, ours / plain, 0.48, "ratio"),
+        Figure("push, armed : npx convex dev --once, TypeScript 5.9", armed, plain, armed / plain, 0.28, "ratio"),
         Figure("push : the same CLI with our flags, no gate", ours, bare, ours / bare, 1.10, "ratio"),
         Figure("spawn to first answer : convex mcp start", start, their_start, start / their_start, 1.15, "ratio"),
         Figure(
