@@ -37,6 +37,8 @@ _MOST_KEPT = 5_000
 """Files. Beyond that, what another workspace or an earlier state held is forgotten."""
 _SILENCED = re.compile(r"eslint-disable-(?:next-)?line[^\n]*@convex-dev/")
 _UNTYPED = re.compile(r"@ts-(?:expect-error|ignore)")
+_LARGEST = 256 * 1024
+"""Characters. Beyond that it is data, of which nothing is said; what is no code at all may take seconds to parse."""
 _CONFIG = "/convex.config.ts"
 _BY_TEXT = frozenset(
     {
@@ -101,7 +103,7 @@ class Checker:
             self._facts = {key: facts for key, facts in self._facts.items() if key in keys}
             self._modules.clear()
         for path, data in contents.items():
-            text, suffix = data.decode(errors="replace"), posixpath.splitext(path)[1]
+            text, suffix = data.decode("utf-8-sig", errors="replace"), posixpath.splitext(path)[1]
             learnt = _of_functions(text, suffix) if workspace.holds_functions(path) else _of_a_client(text, suffix)
             self._facts[workspace.key(path)] = learnt
 
@@ -131,7 +133,7 @@ class Checker:
         alone = len(roots) == 1
         for path, each in facts.items():
             if workspace.holds_functions(path):
-                root = workspace.functions if alone else next(each for each in _parents(path) if each in roots)
+                root = workspace.functions if alone else next(above for above in _parents(path) if above in roots)
                 modules[root][path] = self._module(root, path, each)
         for root, found in modules.items():
             resolved = self._resolved.setdefault(root, {})
@@ -156,6 +158,8 @@ def dependencies(package_json: bytes) -> frozenset[str]:
 
 
 def _of_functions(text: str, suffix: str) -> Facts:
+    if len(text) > _LARGEST:
+        return Facts(text, broken=True)
     facts, root = read(text, suffix)
     if facts.broken:
         facts.findings = (*facts.findings, *check_text(text))
@@ -199,7 +203,7 @@ def _told(path: str, facts: Facts, finding: Finding) -> Diagnostic | None:
         severity=severity,
         code=finding.rule,
         message=_filled(rule.message, finding.values),
-        snippet=line.strip()[:_LONGEST_SNIPPET] or None,
+        snippet=None if finding.rule == "secret" else line.strip()[:_LONGEST_SNIPPET] or None,
         hint=_filled(rule.hint, finding.values),
         source="check",
     )

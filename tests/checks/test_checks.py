@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from mcp_convex.checks import OfflineChecks
@@ -104,6 +105,23 @@ export const prompt = `Write v.id("nothing") or api.example.gone, and ctx.db.ins
 """
 
     assert [] == codes(await diagnostics(AROUND | {"convex/example.ts": IMPORTS + text}))
+
+
+async def test_a_secret_is_found_and_not_repeated():
+    secret = "sk_live_" + "51Hq8rTzLmPwVn3KdJfYx9GcB"
+
+    found = await diagnostics(AROUND | {"convex/a.ts": f'export const key = "{secret}";'})
+
+    assert ["secret"] == codes(found)
+    assert secret not in found[0].model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 100_000, "export const a = " + "[" * 50_000, "a `b ${" * 9_000, "x" * 900_000, "\0"]
+)
+async def test_what_is_no_code_at_all_does_no_harm(text):
+    with anyio.fail_after(30):
+        await diagnostics(AROUND | {"convex/a.ts": text, "src/b.tsx": text})
 
 
 async def test_env_vars_are_missed_only_where_it_is_known_which_are_set():
