@@ -110,8 +110,8 @@ class Folder:
 
     @cached_property
     def is_typed(self) -> bool:
-        """Say whether the CLI has the compiler check the folder."""
-        return f"{self.path}/tsconfig.json" in self.files
+        """Say whether the CLI has the compiler check the folder; a new workspace gets its tsconfig.json at the push."""
+        return f"{self.path}/tsconfig.json" in self.files or "package.json" not in self.files
 
     def checks_types_of(self, module: Module) -> bool:
         """Say whether the compiler must refuse what does not fit the types in *module*."""

@@ -94,8 +94,11 @@ async def test_what_the_compiler_is_told_to_pass_over_is_no_error():
     severities = {each.code: each.severity for each in await diagnostics(AROUND | {"convex/a.ts": silenced})}
     untyped = {path: text for path, text in AROUND.items() if "tsconfig" not in path} | {"convex/a.ts": MISSPELT}
 
+    new = {path: text for path, text in untyped.items() if path != "package.json"}
+
     assert "warning" == severities["unknown_table"]
     assert ["warning"] == [each.severity for each in await diagnostics(untyped)]
+    assert ["error"] == [each.severity for each in await diagnostics(new)]
 
 
 async def test_what_looks_like_code_in_comments_and_strings_is_none():
