@@ -28,7 +28,7 @@ _TICK_S = 0.005
 
 @asynccontextmanager
 async def pushes_in_both(folder: Path) -> AsyncGenerator[tuple[Measure, Measure]]:
-    """Yield a push in a sandbox at E2B, and the same in a directory."""
+    """Yield a push in a sandbox at E2B, and the same in a directory; neither finds a CLI waiting."""
     async with AsyncExitStack() as stack:
         cloud = await stack.enter_async_context(loopback_e2b(folder / "boxes"))
         measures = []
@@ -90,11 +90,11 @@ async def _no_progress(_: str) -> None:
     pass
 
 
-def _at(cloud: E2BCloud) -> dict[str, str]:
+def _at(cloud: E2BCloud) -> dict[str, str | bool]:
     return {"sandbox": "e2b", "e2b_api_url": cloud.url, "e2b_sandbox_url": cloud.url}
 
 
-def _settings(folder: Path, flags: dict[str, str]) -> Settings:
+def _settings(folder: Path, flags: dict[str, str | bool]) -> Settings:
     (folder / "app").mkdir(parents=True)
     places = {"workspace": str(folder / "app"), "data_dir": str(folder / "data")}
-    return load({**places, **flags}, {"E2B_API_KEY": API_KEY})
+    return load({**places, **flags, "armed_pushes": False}, {"E2B_API_KEY": API_KEY})

@@ -97,10 +97,10 @@ class Mirror:
         async with self._one_at_a_time:
             state = await self.state()
             known = {path: entry.sha256 for path, entry in state.files.items()}
-            hidden = {path for path in (*known, *also) if _is_hidden(path)}
+            hidden = {path for path in (*known, *also) if is_hidden(path)}
             request |= {"rules": await self.rules(), "known": known, "also": sorted(hidden)}
             answer = await box.do(task, request, answers)
-            found = {path: data for path, data in answer.changes().items() if path in hidden or not _is_hidden(path)}
+            found = {path: data for path, data in answer.changes().items() if path in hidden or not is_hidden(path)}
             return answer, await self._take(box, state, answer.version, found)
 
     async def keep(self, made: Differences) -> None:
@@ -139,5 +139,6 @@ def _place(path: FilePath) -> str:
     return f"app/{path}"
 
 
-def _is_hidden(path: str) -> bool:
+def is_hidden(path: str) -> bool:
+    """Say whether *path* is looked at only by its name."""
     return any(part.startswith(".") for part in path.split("/"))

@@ -18,7 +18,7 @@ from mcp_convex.sandboxes.e2b.answers import Installed, Packages, Prepared
 from mcp_convex.sandboxes.e2b.attachment import Attachment
 from mcp_convex.sandboxes.e2b.box import Box
 from mcp_convex.sandboxes.e2b.command import GATE_PORT, Until, run_command
-from mcp_convex.sandboxes.e2b.mirror import Mirror
+from mcp_convex.sandboxes.e2b.mirror import Mirror, is_hidden
 from mcp_convex.sandboxes.install import DEADLINE_S, IMPATIENTLY, QUIETLY, failed
 from mcp_convex.sandboxes.output import KeptOutput
 from mcp_convex.sandboxes.packages import COMPILERS, check_version
@@ -27,6 +27,12 @@ from mcp_convex.sandboxes.sources import named_functions_folder
 
 _STAGE = PurePosixPath("/home/user/.mcp-convex/stage")
 _SECONDS_TO_LET_GO = 0.25
+_FRESH_S = 1.0
+"""
+How long reads may rely on what `ensure` or a list has seen, and one list on what `ensure` has seen.
+
+A push lists and reads the files right after the one, an edit reads them right after the other.
+"""
 _READ_BACK = "{count} files that something else had written in the sandbox were taken over."
 
 
@@ -45,6 +51,8 @@ class E2BSandbox(Sandbox):
         self._template = Template(template)
         self._packages = Packages()
         self._has_tsconfig = False
+        self._looked_at = 0.0
+        self._listed = True
         self._one_at_a_time = anyio.Lock()
 
     async def ensure(self, progress: OnStage) -> None:
@@ -55,6 +63,7 @@ class E2BSandbox(Sandbox):
             except SandboxLost:
                 self._attachment.lose(box)
                 raise
+            self._looked_at, self._listed = anyio.current_time(), False
 
     async def init(self) -> tuple[FilePath, ...]:
         await self._look()
@@ -68,6 +77,7 @@ class E2BSandbox(Sandbox):
         for path in changes:
             if any(other.startswith(f"{path}/") for other in files):
                 raise PathRefused(f"`{path}` is a folder.", next_step="Choose another name for the file.")
+        self._looked_at = 0.0
         box = await self._attachment.at_hand()
         try:
             await self._mirror.write(box, changes)
@@ -75,14 +85,17 @@ class E2BSandbox(Sandbox):
             self._attachment.lose(box)
 
     async def read(self, path: FilePath) -> bytes:
-        if not await self._is_in_step(path):
-            await self._look(path)
+        if is_hidden(path) or not self._is_fresh():
+            await self._look_at(path)
         if (data := (await self._mirror.contents([path])).get(path)) is None:
             raise NotFound(f"There is no file `{path}`.", next_step="Call `list_files` to see the files.")
         return data
 
     async def list(self) -> tuple[FileEntry, ...]:
-        await self._look()
+        if self._listed or not self._is_fresh():
+            await self._look()
+            self._looked_at = anyio.current_time()
+        self._listed = True
         files = (await self._mirror.state()).files
         return tuple(files[path] for path in sorted(files) if _is_visible(path))
 
@@ -103,6 +116,7 @@ class E2BSandbox(Sandbox):
     async def exec(self, command: Command, *, on_output: OnOutput, until: Until = None) -> Ended:
         output = KeptOutput(on_output)
         async with self._one_at_a_time:
+            self._looked_at = 0.0
             box = await self._attachment.started()
             try:
                 run = await run_command(box, self._mirror, command, output, until)
@@ -126,11 +140,16 @@ class E2BSandbox(Sandbox):
             await anyio.sleep(_SECONDS_TO_LET_GO)
         self._attachment.let_go()
 
-    async def _is_in_step(self, path: FilePath) -> bool:
+    def _is_fresh(self) -> bool:
+        return anyio.current_time() - self._looked_at <= _FRESH_S
+
+    async def _look_at(self, path: FilePath) -> None:
+        """Read back *path* where something else wrote it."""
         box = await self._attachment.at_hand()
         with suppress(SandboxLost):  # the look that follows will tell
-            return box is None or await self._mirror.is_in_step(box, path)
-        return False
+            if box is None or await self._mirror.is_in_step(box, path):
+                return
+        await self._look(path)
 
     async def _look(self, *also: FilePath) -> None:
         """Read back what something else wrote in the box, if there is one; the host's copy serves without it."""
