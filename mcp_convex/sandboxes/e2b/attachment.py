@@ -83,5 +83,9 @@ class Attachment:
                 self.notes.append(_FOUND_AGAIN)
                 self._is_lost = False
         if self._box is not None:
-            await self._box.extend()
+            try:
+                await self._box.extend()
+            except SandboxLost:  # it slept through its lifetime, unused
+                self.lose(self._box)
+                return await self._find()
         return self._box

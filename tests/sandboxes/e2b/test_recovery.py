@@ -167,6 +167,14 @@ async def test_a_sandbox_is_kept_alive_while_it_is_used(sandbox, cloud) -> None:
     assert 300 < (only(cloud).end_at - before).total_seconds()
 
 
+async def test_a_sandbox_whose_lifetime_ended_unused_is_replaced_at_the_next_need(sandbox, cloud) -> None:
+    sandbox._attachment._box._lives_until = 0
+    await only(cloud).end()
+    await sandbox.ensure(no_progress)
+    assert (1, 1) == (cloud.count(CREATE), len(sandbox.take_notes()))
+    assert "one" == inside(cloud, SCHEMA).read_text()
+
+
 async def test_a_create_whose_answer_is_lost_makes_no_second_sandbox(cloud, store) -> None:
     cloud.faults.append(Fault(CREATE, cut_after=0))
     sandbox = open_sandbox(cloud, store, "lost")
