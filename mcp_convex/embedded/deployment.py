@@ -15,7 +15,7 @@ from mcp_convex.domain.ports import Launcher
 from mcp_convex.embedded import durable
 from mcp_convex.embedded.engine import Engine, EngineRefused, Engines, Event
 from mcp_convex.embedded.env_vars import EnvVars, missing
-from mcp_convex.embedded.live import CHECK_S, LOAD_S, Candidate, Commits, Live
+from mcp_convex.embedded.live import LOAD_S, Candidate, Commits, Live
 from mcp_convex.embedded.logs import Logs
 from mcp_convex.embedded.modules import ModuleStore
 from mcp_convex.embedded.places import Place, Urls
@@ -93,8 +93,7 @@ class Deployment:
 
     async def check(self, push: Push) -> Mapping[str, Any]:
         """Return whether the stored documents fit *push*'s schemas, and if not, the first that does not."""
-        answer: Mapping[str, Any] = await self.call("check", schemas=push.schemas, deadline_s=CHECK_S)
-        return answer
+        return await self._live.check(push)
 
     async def finish(self, push: Push, env_seen: Mapping[str, str]) -> None:
         """

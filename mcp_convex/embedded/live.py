@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +71,8 @@ class Live:
         self._terms = terms
         self._commits = commits
         self._engine: Engine | None = None
+        self._caretaker: Engine | None = None
+        """Holds the data until another takes over, and serves nothing: what is live does not load any more."""
         self._switching = anyio.Lock()
 
     async def call(self, op: str, *, deadline_s: float = _READ_S, **fields: Any) -> Any:
@@ -83,6 +85,17 @@ class Live:
         """
         engine = await self._running()
         return await engine.call(op, deadline_s=deadline_s, **fields)
+
+    async def check(self, push: Push) -> Mapping[str, Any]:
+        """Return what `call` of `check` says of *push*'s schemas, also where what is live does not load any more."""
+        verdict: Mapping[str, Any]
+        with suppress(EngineFailed):
+            verdict = await self.call("check", schemas=push.schemas, deadline_s=CHECK_S)
+            return verdict
+        async with self._switching:
+            holder = await self._holder()
+            verdict = await holder.call("check", schemas=push.schemas, deadline_s=CHECK_S)
+            return verdict
 
     async def keep_alive(self) -> None:
         """Start the engine again whenever it dies, called or not, for the sake of crons."""
@@ -135,14 +148,16 @@ class Live:
         if self._engine is None or self._engine.ended or self._switching.locked():
             async with self._switching:
                 if self._engine is None or self._engine.ended:
-                    self._engine = await self._revived()
+                    self._engine = await self._revived(self.push)
                 return self._engine
         return self._engine
 
-    async def _revived(self) -> Engine:
-        engine = await self._engines.take(fresh=bool(self.push and self.push.packages))
+    async def _revived(self, push: Push | None) -> Engine:
+        engine = await self._engines.take(fresh=bool(push and push.packages))
         try:
-            await engine.call("load", **self._terms(self.push), deadline_s=LOAD_S)
+            await engine.call("load", **self._terms(push), deadline_s=LOAD_S)
+            if self._caretaker:
+                await self._caretaker.kill()
             opened = await engine.call("open", deadline_s=_OPEN_S)
         except EngineRefused as exc:
             await engine.kill()
@@ -155,16 +170,24 @@ class Live:
 
     async def _quiet(self) -> Engine:
         """Return the engine once it has written everything out and takes no more work."""
-        engine = await self._alive()
+        engine = await self._holder()
         with suppress(EngineFailed):
             await engine.call("quiesce", deadlineMs=int(_QUIESCE_S * 1000), deadline_s=2 * _QUIESCE_S)
             return engine
-        engine = await self._revived()
+        engine = await self._revived(self.push)
         await engine.call("quiesce", deadlineMs=0, deadline_s=_QUIESCE_S)
         return engine
 
-    async def _alive(self) -> Engine:
-        return self._engine if self._engine and not self._engine.ended else await self._revived()
+    async def _holder(self) -> Engine:
+        """Return the engine that has the data open."""
+        for engine in (self._engine, self._caretaker):
+            if engine and not engine.ended:
+                return engine
+        try:
+            return await self._revived(self.push)
+        except EngineFailed:
+            self._caretaker = await self._revived(None)
+            return self._caretaker
 
     async def _open(self, candidate: Candidate, old: Engine) -> int:
         verdict = await old.call("check", schemas=candidate.push.schemas, deadline_s=CHECK_S)
@@ -176,6 +199,9 @@ class Live:
 
     async def _step_back(self, old: Engine, candidate: Candidate) -> None:
         await candidate.engine.kill()
+        if old is self._caretaker:
+            await old.kill()
+            return
         self._engine = old
         try:
             await old.call("resume", deadline_s=_OPEN_S)

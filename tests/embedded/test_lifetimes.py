@@ -77,6 +77,25 @@ async def test_code_data_env_vars_and_urls_are_the_same_after_a_restart(folder: 
         assert ["hi", "hi"] == [await after.value("query", f"messages:{name}") for name in ("env", "early")]
 
 
+async def test_a_push_replaces_what_does_not_load_any_more_and_the_data_stay(tmp_path: Path) -> None:
+    async with running(tmp_path, CHAT) as chat:
+        assert 0 == (await chat.push()).code
+        await chat.value("mutation", "messages:send", {"author": "ada", "body": "stored"})
+        modules = list(chat.folder.rglob("messages.js"))
+    for module in modules:
+        module.write_text("throw new Error('of another time');")
+
+    async with running(tmp_path, CHAT) as chat:
+        broken = await chat.http.post("/api/query", json={"path": "messages:list", "args": {}})
+        chat.write({"convex/messages.ts": CHAT["convex/messages.ts"] + "export const again = 1;"})
+        pushed = await chat.push()
+        assert ["stored"] == await bodies(chat)
+
+    assert modules
+    assert "could not start again: InvalidModules" in broken.text
+    assert 0 == pushed.code, pushed.said
+
+
 async def test_a_server_that_is_killed_loses_nothing_and_leaves_no_engine(folder: Path) -> None:
     key = (folder / "data" / "embedded" / "main" / "admin-key").read_text()
     async with standalone(folder / "data") as (process, url):
