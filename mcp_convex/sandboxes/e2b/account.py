@@ -21,8 +21,6 @@ _APP = "mcp-convex"
 _BUILD_S = 1200.0
 _ESSENCE = 600
 """Characters of E2B's own words in an error."""
-_UNLUCKY = 2
-"""How often a sandbox is asked for when the answer is lost; E2B knows the second request for the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +73,10 @@ class Account:
             SandboxError: E2B does not start one.
         """
         key = uuid.uuid4().hex
-        for attempt in range(1, _UNLUCKY + 1):
-            try:
-                async with translated(self._patience_s):
-                    made = await self._sandboxes.create(
-                        self._settings.template,
-                        timeout=LIFETIME_S,
-                        metadata=_marks(tag),
-                        allow_internet_access=self._settings.internet,
-                        lifecycle={"on_timeout": "kill"},
-                        idempotency_key=key,
-                    )
-                    return Box(made, self._patience_s)
-            except SandboxLost:
-                if attempt == _UNLUCKY:
-                    raise
-        raise AssertionError
+        try:
+            return await self._made(tag, key)
+        except SandboxLost:  # or the answer was: by its key E2B knows the second request for the same
+            return await self._made(tag, key)
 
     @property
     def template(self) -> str:
@@ -131,6 +117,18 @@ class Account:
                     next_step="Look at the lines above, then call again.",
                 ) from exc
             raise
+
+    async def _made(self, tag: str, key: str) -> Box:
+        async with translated(self._patience_s):
+            made = await self._sandboxes.create(
+                self._settings.template,
+                timeout=LIFETIME_S,
+                metadata=_marks(tag),
+                allow_internet_access=self._settings.internet,
+                lifecycle={"on_timeout": "kill"},
+                idempotency_key=key,
+            )
+            return Box(made, self._patience_s)
 
     async def _tagged(self, tag: str) -> list[str]:
         found: list[e2b.SandboxInfo] = []
