@@ -78,6 +78,8 @@ async def check_files(
 ) -> CheckResult:
     """
     Check, bundle and type-check the current sources. Nothing goes live.
+
+    For a change that is not to be pushed yet: `push` does the same itself.
     """
     return await (await services(ctx)).source_checks.check(ContextProgress(ctx), types=types)
 
@@ -95,9 +97,8 @@ async def restore_files(
     """
     Bring the workspace's files back to what a push made live, or undo a restore.
 
-    Use it when an attempt has gone wrong; with `preview` it shows what you changed since
-    the last push. What stands there now is kept as `undo`, so nothing is lost. It changes
-    files only: call `push` to make them live. `convex://snapshots` lists what there is.
+    With `preview` it shows what you changed since the last push. What stands there now is
+    kept as `undo`. It changes files only: call `push` to make them live.
     """
     return await (await services(ctx)).snapshots.restore(snapshot, preview=preview)
 

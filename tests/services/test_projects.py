@@ -209,7 +209,7 @@ async def test_what_was_made_and_deleted_before_the_call_went_on_is_made_anew(st
 
     await connected.projects.create_project("Pet shop")
 
-    await _is_whole(connected, cloud)
+    await _is_whole(connected, cloud, "Pet shop")
 
 
 async def test_a_run_goes_on_through_whatever_connection_opens_its_team(connected, cloud):
@@ -224,7 +224,7 @@ async def test_a_run_goes_on_through_whatever_connection_opens_its_team(connecte
     await connected.connect(cloud, cloud.teams[0])
     await connected.projects.create_project("Pet shop")
 
-    await _is_whole(connected, cloud)
+    await _is_whole(connected, cloud, "Pet shop")
 
 
 async def test_a_workspace_that_cannot_be_written_is_linked_once_it_can(connected, cloud):
