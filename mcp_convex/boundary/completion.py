@@ -12,7 +12,6 @@ from mcp.types import Completion
 from mcp_convex.boundary.hosting import Serving
 from mcp_convex.domain.errors import ConvexMcpError
 from mcp_convex.services import Services
-from mcp_convex.services.templates import NAMES
 
 WAIT_S = 3.0
 """Seconds after which a client is told nothing rather than kept waiting: a person is typing."""
@@ -32,6 +31,8 @@ async def _topics(services: Services) -> Iterable[str]:
 
 
 async def _templates(_: Services) -> Iterable[str]:
+    from mcp_convex.services.templates import NAMES  # noqa: PLC0415 - a start of the server needs none of it
+
     return NAMES
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from inspect import getdoc
 
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -22,9 +23,16 @@ LISTED_FILES = 200
 class Resources:
     """The resources of one server."""
 
-    def __init__(self, specs: Sequence[ResourceSpec]) -> None:
-        self._fixed = [spec for spec in specs if "{" not in spec.uri]
-        self._templates = [(UriTemplate.parse(spec.uri), spec) for spec in specs if "{" in spec.uri]
+    def __init__(self, specs: Callable[[], Sequence[ResourceSpec]]) -> None:
+        self._specs = specs
+
+    @cached_property
+    def _fixed(self) -> list[ResourceSpec]:
+        return [spec for spec in self._specs() if "{" not in spec.uri]
+
+    @cached_property
+    def _templates(self) -> list[tuple[UriTemplate, ResourceSpec]]:
+        return [(UriTemplate.parse(spec.uri), spec) for spec in self._specs() if "{" in spec.uri]
 
     async def listed(self, serving: Serving) -> list[Resource]:
         """Return the fixed resources, the pages and the workspace's files, as far as the call may read them."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +34,11 @@ from pydantic import AnyUrl, ValidationError
 
 from mcp_convex.boundary.audit import recorded
 from mcp_convex.boundary.completion import complete
+from mcp_convex.boundary.fencing import fence
 from mcp_convex.boundary.hosting import SERVING, Hosting, OpenHosting
-from mcp_convex.boundary.rendering import fence
 from mcp_convex.boundary.resources import Resources
-from mcp_convex.boundary.spec import Effect, ResourceSpec, ToolSpec
-from mcp_convex.boundary.tools import as_tool
+from mcp_convex.boundary.spec import ResourceSpec, ToolSpec
+from mcp_convex.boundary.tools import LateTools
 from mcp_convex.domain.errors import ConvexMcpError, FunctionThrew, NotFound, Retry
 from mcp_convex.domain.secrets import redact
 
@@ -53,10 +53,10 @@ async def _serve(ctx: ServerRequestContext[Hosting, Any], call_next: CallNext) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surface:
-    """What a server offers."""
+    """What a server offers. Tools and resources are asked for at the first need, so that a start imports neither."""
 
-    tools: Sequence[ToolSpec]
-    resources: Sequence[ResourceSpec]
+    tools: Callable[[], Sequence[ToolSpec]]
+    resources: Callable[[], Sequence[ResourceSpec]]
     prompts: Sequence[Prompt]
 
 
@@ -78,12 +78,11 @@ class ConvexServer(MCPServer[Hosting]):
             description="Give an app a Convex backend: write its functions, push them, run them, read the data.",
             instructions=instructions,
             version=version,
-            tools=[as_tool(spec) for spec in surface.tools],
             lifespan=lambda _: open_hosting(),
             middleware=[_serve],
             request_state_security=request_state_security,
         )
-        self._changing = frozenset(spec.name for spec in surface.tools if spec.effect is not Effect.READS)
+        self._tool_manager = self._declared = LateTools(surface.tools)
         self._resources = Resources(surface.resources)
         for prompt in surface.prompts:
             self.add_prompt(prompt)
@@ -99,7 +98,7 @@ class ConvexServer(MCPServer[Hosting]):
         serving = SERVING.get()
         if not serving.offers(name):
             return _no_such_tool(name)
-        if name not in self._changing:
+        if not self._declared.may_change(name):
             return await self._answered(name, arguments, context)
         async with recorded(serving.services, name, arguments) as call:
             call.answer = await self._answered(name, arguments, context)

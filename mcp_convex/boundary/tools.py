@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from inspect import getdoc
 from typing import Any
 
 from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import ToolManager
 from mcp.server.mcpserver.tools.base import Tool
 from mcp.types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import BaseModel, ConfigDict, JsonValue
 from typing_extensions import override
 
-from mcp_convex.boundary.rendering import text_of
-from mcp_convex.boundary.spec import ToolSpec
+from mcp_convex.boundary.spec import Effect, ToolSpec
 from mcp_convex.domain.pushes import CheckResult, PushResult
 
 
@@ -26,6 +28,27 @@ class ConvexTool(Tool):
         """Run the tool. The SDK's own conversion would send the same JSON twice, so it is not asked for."""
         del convert_result
         return _answer(await super().run(arguments, context, convert_result=False))
+
+
+class LateTools(ToolManager):
+    """The declared tools, made the SDK's at the first need: their schemas take longer than all else of a start."""
+
+    def __init__(self, specs: Callable[[], Sequence[ToolSpec]]) -> None:
+        super().__init__()
+        self._specs = specs
+        del self._tools
+
+    def may_change(self, tool: str) -> bool:
+        """Say whether *tool* does more than read."""
+        return any(spec.name == tool and spec.effect is not Effect.READS for spec in self._declared)
+
+    @cached_property
+    def _declared(self) -> Sequence[ToolSpec]:
+        return self._specs()
+
+    @cached_property
+    def _tools(self) -> dict[str, Tool]:  # type: ignore[override] # read as the attribute that it stands for
+        return {spec.name: as_tool(spec) for spec in self._declared}
 
 
 def as_tool(spec: ToolSpec) -> Tool:
@@ -75,6 +98,8 @@ def _inside(value: JsonValue) -> JsonValue:
 
 
 def _answer(result: BaseModel) -> CallToolResult | InputRequiredResult:
+    from mcp_convex.boundary.rendering import text_of  # noqa: PLC0415 - the first answer needs none of it
+
     if isinstance(result, InputRequiredResult):
         return result
     failed = isinstance(result, PushResult | CheckResult) and result.failure is not None

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from mcp_convex import __version__
-from mcp_convex.boundary import ConvexServer, OpenHosting, Surface, one_workspace
+from mcp_convex.boundary import ConvexServer, OpenHosting, ResourceSpec, Surface, ToolSpec, one_workspace
 from mcp_convex.boundary.prompts import read_prompts
 from mcp_convex.domain.ports import Reach
-from mcp_convex.resources import RESOURCES
 from mcp_convex.server.place import find_asset, find_place
 from mcp_convex.services import Services
 from mcp_convex.settings import Settings
-from mcp_convex.tools import offered
 
 if TYPE_CHECKING:
     from mcp.server.request_state import RequestStateSecurity
@@ -48,14 +46,26 @@ def assembled(
     return ConvexServer(
         open_hosting,
         Surface(
-            tools=offered(settings.toolsets, read_only=settings.read_only),
-            resources=RESOURCES,
+            tools=lambda: _offered(settings),
+            resources=_resources,
             prompts=read_prompts(find_asset("prompts")),
         ),
         version=__version__,
         instructions=INSTRUCTIONS,
         request_state_security=security,
     )
+
+
+def _offered(settings: Settings) -> Sequence[ToolSpec]:
+    from mcp_convex.tools import offered  # noqa: PLC0415 - the first answer needs none of it
+
+    return offered(settings.toolsets, read_only=settings.read_only)
+
+
+def _resources() -> Sequence[ResourceSpec]:
+    from mcp_convex.resources import RESOURCES  # noqa: PLC0415 - as above
+
+    return RESOURCES
 
 
 @asynccontextmanager

@@ -50,8 +50,8 @@ async def served(folder: Path) -> AsyncIterator[str]:
     """Serve the fixtures as `mcp-convex serve` does, and give the URL."""
     settings = load({"data_dir": str(folder), "listen_port": "0"}, {})
     surface = Surface(
-        tools=offered(settings.toolsets, read_only=False),
-        resources=RESOURCES,
+        tools=lambda: offered(settings.toolsets, read_only=False),
+        resources=lambda: RESOURCES,
         prompts=(),
     )
     ready, stopping, urls = anyio.Event(), anyio.Event(), []
