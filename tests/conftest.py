@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from mcp import Client
 
+from tests.doubles.cloud import FakeCloud, fake_cloud
 from tests.doubles.recording import RECORDED
 from tests.doubles.wire_shapes import checked
 from tests.world import World, make_settings
@@ -24,6 +25,21 @@ async def world(request, tmp_path_factory, anyio_backend) -> AsyncIterator[World
     settings = make_settings(tmp_path_factory.mktemp(request.param), armed_pushes=armed)
     async with Client(World.server(settings), mode=request.param) as client:
         yield World(client=client, settings=settings, era=request.param)
+
+
+@pytest.fixture(scope="module")
+async def served_cloud(anyio_backend) -> AsyncIterator[FakeCloud]:
+    """Convex's cloud, served for a module's tests."""
+    async with fake_cloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(served_cloud: FakeCloud) -> FakeCloud:
+    """The served cloud, with one team and no memory of the test before."""
+    served_cloud.forget()
+    served_cloud.add_team()
+    return served_cloud
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,24 +15,10 @@ from mcp_convex.domain import errors
 from mcp_convex.domain.connections import ProjectId, TeamId
 from mcp_convex.domain.ports import NewDeployment
 from mcp_convex.domain.secrets import AccessTokenValue, AdminKeyValue
-from tests.doubles.cloud import fake_cloud
 from tests.doubles.convex_deployment import Naps
 from tests.doubles.deployment import Answers, Babbles, BreaksOff, HangsUp, KeepsSilent, Says
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-async def served_cloud(anyio_backend):
-    async with fake_cloud() as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(served_cloud):
-    served_cloud.forget()
-    served_cloud.add_team()
-    return served_cloud
 
 
 @pytest.fixture

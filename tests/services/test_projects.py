@@ -12,26 +12,12 @@ from mcp_convex.domain import errors
 from mcp_convex.domain.connections import ConnectionId
 from mcp_convex.domain.policy import Policy
 from mcp_convex.store import open_data_dir
-from tests.doubles.cloud import fake_cloud
 from tests.doubles.deployment import Answers, Babbles, BreaksOff, HangsUp, KeepsSilent, Says
 from tests.doubles.provisioning import Said, place
 
 pytestmark = pytest.mark.anyio
 
 STRAIGHT = ["list_projects", "create_project", "create_deployment", "create_deploy_key"]
-
-
-@pytest.fixture(scope="module")
-async def served_cloud(anyio_backend):
-    async with fake_cloud() as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(served_cloud):
-    served_cloud.forget()
-    served_cloud.add_team()
-    return served_cloud
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ async def translated(within_s: float | None) -> AsyncGenerator[None]:
         if task is None or task.cancelling() > cancelling:
             raise
         raise lost() from exc  # nobody cancelled this task: it is the stream's own
-    except Exception as exc:
+    except Exception as exc:  # the adapter's edge: beside its own, the SDK lets through what its libraries raise
         raise _meaning(exc) from exc
 
 
