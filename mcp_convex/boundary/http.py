@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +35,7 @@ PATH = "/mcp"
 
 _EXACT_URL = TypeAdapter(AnyHttpUrl, config=ConfigDict(url_preserve_empty_path=True))
 _NARROWING = "mcp_convex.narrowing"
+_PRINCIPAL = "mcp_convex.principal"
 _LONGEST_TOKEN = 16_384
 """Characters."""
 
@@ -54,6 +55,12 @@ class Access:
     """How browsers sign in; None where they cannot."""
 
 
+Caller = tuple[PrincipalId, Narrowing]
+"""Who calls, and what they may use."""
+CallAs = Callable[[Caller, Scope, Receive, Send], Awaitable[None]]
+"""Serves a call of somebody who was recognised otherwise than by a token."""
+
+
 def exact_url(url: str) -> AnyHttpUrl:
     """Return *url* as it is: names of issuers and resources are compared letter by letter."""
     return _EXACT_URL.validate_python(url)
@@ -63,7 +70,13 @@ class HttpFront:
     """The ASGI application around one server, which can be asked to let no new call in."""
 
     def __init__(
-        self, server: MCPServer[Any], access: Access, toolsets: Collection[str], *, pages: ASGIApp | None = None
+        self,
+        server: MCPServer[Any],
+        access: Access,
+        toolsets: Collection[str],
+        *,
+        pages: ASGIApp | None = None,
+        panel: Callable[[CallAs], Sequence[Route]] | None = None,
     ) -> None:
         security = TransportSecuritySettings(allowed_hosts=list(access.hosts), allowed_origins=list(access.origins))
         server.streamable_http_app(transport_security=security)
@@ -74,7 +87,8 @@ class HttpFront:
         self._empty = asyncio.Event()
         self._draining = False
         shown = [] if pages is None else [Route("/convex/{page:path}", endpoint=pages)]
-        self.app = Starlette(routes=[*self._routes(access), *shown], middleware=_identifying(access.check))
+        beside = [] if panel is None else panel(self._call_as)
+        self.app = Starlette(routes=[*self._routes(access), *shown, *beside], middleware=_identifying(access.check))
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -101,18 +115,24 @@ class HttpFront:
         return [*health, Route(PATH, endpoint=calls), *create_protected_resource_routes(resource, [issuer], scopes)]
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope)
+        try:
+            scope[_NARROWING] = by_query(Request(scope).query_params, self._toolsets)
+        except ConvexMcpError as exc:
+            await _refusal(400, exc.code, exc.message, exc.next_step)(scope, receive, send)
+            return
+        await self._serve(scope, receive, send)
+
+    async def _call_as(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[_PRINCIPAL], scope[_NARROWING] = caller
+        await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._draining:
             await _refusal(503, "draining", "This server is ending.", "Call again; another takes over.")(
                 scope, receive, send
             )
             return
-        try:
-            scope[_NARROWING] = by_query(request.query_params, self._toolsets)
-        except ConvexMcpError as exc:
-            await _refusal(400, exc.code, exc.message, exc.next_step)(scope, receive, send)
-            return
-        if is_stream(request):
+        if is_stream(Request(scope)):
             await self._transport(scope, receive, send)
             return
         self._under_way += 1
@@ -132,9 +152,11 @@ def is_stream(request: Request) -> bool:
     return request.method != "POST" or request.headers.get("mcp-method") == "subscriptions/listen"
 
 
-def caller(request: Request) -> tuple[PrincipalId, Narrowing]:
+def caller(request: Request) -> Caller:
     """Return who sent *request* to a front, and what they may use."""
     narrowing: Narrowing = request.scope[_NARROWING]
+    if _PRINCIPAL in request.scope:
+        return request.scope[_PRINCIPAL], narrowing
     person = request.scope.get("user")
     if not isinstance(person, AuthenticatedUser):
         return LOCAL_PRINCIPAL, narrowing
