@@ -15,6 +15,7 @@ from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.extension import Extension
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
@@ -60,6 +61,12 @@ class Surface:
     prompts: Sequence[Prompt]
 
 
+class _Apps(Extension):
+    """MCP Apps: a chat that can shows the panel. The SDK's own would have it registered before the first request."""
+
+    identifier = "io.modelcontextprotocol/ui"
+
+
 class ConvexServer(MCPServer[Hosting]):
     """Serves *surface* over the workspaces that *open_hosting* opens, once, for the server's life."""
 
@@ -80,6 +87,7 @@ class ConvexServer(MCPServer[Hosting]):
             version=version,
             lifespan=lambda _: open_hosting(),
             middleware=[_serve],
+            extensions=[_Apps()],
             request_state_security=request_state_security,
         )
         self._tool_manager = self._declared = LateTools(surface.tools)

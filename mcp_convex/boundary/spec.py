@@ -16,6 +16,9 @@ from mcp_convex.services import Services
 
 Ctx = Context[Hosting, Any]
 
+PANEL = "ui://convex/panel"
+"""What a chat that can shows with the answer of some tools (MCP Apps)."""
+
 
 class Effect(Enum):
     """What a tool does to the world. Every hint is spelled out: a client takes an absent one for the worst."""
@@ -35,6 +38,8 @@ class ToolSpec:
     fn: Callable[..., Awaitable[BaseModel]]
     title: str
     effect: Effect
+    shows_panel: bool = False
+    """Whether a chat that can shows the panel with the answer."""
 
     @property
     def name(self) -> str:
@@ -53,9 +58,11 @@ class ResourceSpec:
     """The one that it belongs to: who may not use that may not read this. None for everybody."""
 
 
-def tool(title: str, effect: Effect) -> Callable[[Callable[..., Awaitable[BaseModel]]], ToolSpec]:
+def tool(
+    title: str, effect: Effect, *, shows_panel: bool = False
+) -> Callable[[Callable[..., Awaitable[BaseModel]]], ToolSpec]:
     """Declare an async function to be a tool. Its name, docstring and types become the tool's."""
-    return lambda fn: ToolSpec(fn=fn, title=title, effect=effect)
+    return lambda fn: ToolSpec(fn=fn, title=title, effect=effect, shows_panel=shows_panel)
 
 
 def resource(

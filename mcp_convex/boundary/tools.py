@@ -14,7 +14,7 @@ from mcp.types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import BaseModel, ConfigDict, JsonValue
 from typing_extensions import override
 
-from mcp_convex.boundary.spec import Effect, ToolSpec
+from mcp_convex.boundary.spec import PANEL, Effect, ToolSpec
 from mcp_convex.domain.pushes import CheckResult, PushResult
 
 
@@ -54,7 +54,11 @@ class LateTools(ToolManager):
 def as_tool(spec: ToolSpec) -> Tool:
     """Return the SDK's form of *spec*."""
     tool = ConvexTool.from_function(
-        spec.fn, title=spec.title, description=getdoc(spec.fn), annotations=spec.effect.value
+        spec.fn,
+        title=spec.title,
+        description=getdoc(spec.fn),
+        annotations=spec.effect.value,
+        meta={"ui": {"resourceUri": PANEL}} if spec.shows_panel else None,
     )
     _make_strict(tool)
     return tool

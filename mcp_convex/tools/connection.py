@@ -30,7 +30,7 @@ async def connect(
     return await ask(ctx, errand)
 
 
-@tool("Look at the connections", Effect.READS)
+@tool("Look at the connections", Effect.READS, shows_panel=True)
 async def get_connection(ctx: Ctx) -> Connections:
     """
     List the person's connections to Convex with their state, newest first, and say what to do next.
