@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from mcp import Client
 
+from tests.doubles.browser import Chromium, Tab, chromium
 from tests.doubles.cloud import FakeCloud, fake_cloud
 from tests.doubles.recording import RECORDED
 from tests.doubles.wire_shapes import checked
@@ -25,6 +26,19 @@ async def world(request, tmp_path_factory, anyio_backend) -> AsyncIterator[World
     settings = make_settings(tmp_path_factory.mktemp(request.param), armed_pushes=armed)
     async with Client(World.server(settings), mode=request.param) as client:
         yield World(client=client, settings=settings, era=request.param)
+
+
+@pytest.fixture(scope="session")
+async def browser(tmp_path_factory, anyio_backend) -> AsyncIterator[Chromium]:
+    """A person's browser."""
+    async with chromium(tmp_path_factory.mktemp("chromium")) as running:
+        yield running
+
+
+@pytest.fixture
+async def tab(browser: Chromium) -> Tab:
+    """A tab of a browser that nobody has used before."""
+    return await browser.tab()
 
 
 @pytest.fixture(scope="module")

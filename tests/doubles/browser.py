@@ -28,6 +28,16 @@ FLAGS = (
 )
 PATIENCE_S = 20
 
+_SHOWS = """(text) => new Promise((done) => {
+  const look = () => document.body?.innerText.includes(text) && (observer.disconnect(), done());
+  const observer = new MutationObserver(look);
+  observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+  look();
+})"""
+_PUSH_BUTTON = """(label) => {
+  const found = [...document.querySelectorAll("button")].find((one) => (one.ariaLabel ?? one.textContent) === label);
+  found.click();
+}"""
 _FIND_FIELD = """(label) => {
   const found = [...document.querySelectorAll("label")].find((one) => one.textContent === label);
   found.control.focus();
@@ -70,6 +80,14 @@ class Tab:
     async def click(self, text: str) -> None:
         """Click the button or link *text*, and wait for the page that it leads to."""
         await self._and_wait(self._call(_CLICK, text))
+
+    async def push(self, button: str) -> None:
+        """Push the *button* of a page that stays."""
+        await self._call(_PUSH_BUTTON, button)
+
+    async def shows(self, text: str) -> None:
+        """Wait until the page says *text*."""
+        await self._call(_SHOWS, text)
 
     async def press(self, key: str, *, leads_on: bool = False) -> None:
         text = {"text": "\r"} if key == "Enter" else {}

@@ -1,4 +1,4 @@
-"""A person's browser, and what they are asked for."""
+"""A person, and what they are asked for."""
 
 from __future__ import annotations
 
@@ -7,19 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles.browser import Chromium, Tab, chromium
 from tests.doubles.office import Office, office
-
-
-@pytest.fixture(scope="session")
-async def browser(tmp_path_factory, anyio_backend) -> AsyncIterator[Chromium]:
-    async with chromium(tmp_path_factory.mktemp("chromium")) as running:
-        yield running
-
-
-@pytest.fixture
-async def tab(browser: Chromium) -> Tab:
-    return await browser.tab()
 
 
 @pytest.fixture
