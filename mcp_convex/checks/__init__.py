@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -17,6 +18,7 @@ from mcp_convex.domain.pushes import Diagnostic
 if TYPE_CHECKING:
     from mcp_convex.checks.checker import Checker, Workspace
 
+_STRICT = re.compile(rb"""^[^/\n]*"strict"\s*:\s*true""", re.MULTILINE)
 _SUFFIXES = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
 
 
@@ -83,6 +85,8 @@ async def _workspace(
     convex_json = await read(FilePath("convex.json")) if "convex.json" in listed else b"{}"
     package_json = await read(FilePath("package.json")) if "package.json" in listed else b"{}"
     functions = _functions_folder(convex_json)
+    tsconfig = f"{functions}/tsconfig.json"
+    is_strict = tsconfig not in listed or _STRICT.search(await read(FilePath(tsconfig))) is not None
     return Workspace(
         functions=functions,
         code={
@@ -93,6 +97,7 @@ async def _workspace(
         paths=listed,
         packages=dependencies(package_json),
         env_vars=None if env_vars is None else frozenset(env_vars),
+        is_strict=is_strict,
     )
 
 

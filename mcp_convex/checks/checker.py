@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from mcp_convex.checks.facts import Facts, Finding
 from mcp_convex.checks.of_env import check_env
-from mcp_convex.checks.of_files import check_files
+from mcp_convex.checks.of_files import check_file
 from mcp_convex.checks.of_functions import check_functions, check_registered, looks_who_asks, unguarded
 from mcp_convex.checks.of_imports import check_imports
 from mcp_convex.checks.of_names import check_names
@@ -22,8 +22,7 @@ from mcp_convex.checks.rules import matches, rules
 from mcp_convex.checks.syntax import hidden, parsed
 from mcp_convex.domain.pushes import Diagnostic, Severity
 
-_CHECKS: tuple[Callable[[Folder], Iterator[tuple[Module, Finding]]], ...] = (
-    check_files,
+_CHECKS: tuple[Callable[[Folder, Module], Iterator[Finding]], ...] = (
     check_imports,
     check_schema,
     check_filters,
@@ -71,6 +70,8 @@ class Workspace:
     """What package.json names."""
     env_vars: frozenset[str] | None = None
     """The names that are set; None where that is not known."""
+    is_strict: bool = True
+    """The tsconfig.json of the functions is strict."""
 
     def holds_functions(self, path: str) -> bool:
         """Say whether *path* lies in the folder of the functions."""
@@ -79,6 +80,14 @@ class Workspace:
     def key(self, path: str) -> tuple[str, str, bool]:
         """Return what decides what is read of a file: the same text says other things elsewhere."""
         return self.code[path], path[path.rfind(".") :], self.holds_functions(path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A folder as it stood, and what was wrong with it."""
+
+    folder: Folder
+    found: Mapping[Module, tuple[Diagnostic, ...]]
 
 
 @dataclass(slots=True)
@@ -91,6 +100,8 @@ class Checker:
     _resolved: dict[str, dict[tuple[str, str], str | None]] = field(
         default_factory=dict[str, dict[tuple[str, str], str | None]]
     )
+    _checked: dict[str, _Checked] = field(default_factory=dict[str, "_Checked"])
+    """By the path of the folder."""
 
     def missing(self, workspace: Workspace) -> list[str]:
         """Return the paths of the files that have to be learnt first."""
@@ -112,19 +123,24 @@ class Checker:
         if workspace.paths != self._paths:
             self._paths, self._resolved = workspace.paths, {}
         facts = {path: self._facts[workspace.key(path)] for path in workspace.code}
-        found = [(path, each) for path in facts if not workspace.holds_functions(path) for each in facts[path].findings]
+        clients = (path for path, each in facts.items() if each.findings and not workspace.holds_functions(path))
+        found = [each for path in clients for each in _diagnostics(path, facts[path], facts[path].findings)]
         for folder in self._folders(workspace, facts):
-            found += [(module.path, each) for module in folder.pushed for each in module.facts.findings]
-            for check in _CHECKS:
-                found += [(module.path, each) for module, each in check(folder)]
-        told = {(path, each.rule, each.at): self._diagnostic(path, facts[path], each) for path, each in found}
-        return _sorted(diagnostic for diagnostic in told.values() if diagnostic is not None)
+            found += [each for told in self._found(folder).values() for each in told]
+        return _sorted(found)
 
-    def _diagnostic(self, path: str, facts: Facts, finding: Finding) -> Diagnostic | None:
-        key = path, finding.rule, finding.at, finding.doubtful, *finding.values.values()
-        if key not in facts.told:
-            facts.told[key] = _told(path, facts, finding)
-        return facts.told[key]
+    def _found(self, folder: Folder) -> Mapping[Module, tuple[Diagnostic, ...]]:
+        """Return what is wrong with each file; nothing new can be where it and what it sees of others are as before."""
+        before = self._checked.get(folder.path)
+        known = before.found if before and folder.is_like(before.folder) else dict[Module, tuple[Diagnostic, ...]]()
+        found = {
+            module: known[module]
+            if module in known
+            else _diagnostics(module.path, module.facts, _findings(folder, module))
+            for module in folder.modules.values()
+        }
+        self._checked[folder.path] = _Checked(folder, found)
+        return found
 
     def _folders(self, workspace: Workspace, facts: Mapping[str, Facts]) -> Iterator[Folder]:
         """Yield the folder of the functions, and those of the components in it."""
@@ -138,7 +154,7 @@ class Checker:
         for root, found in modules.items():
             resolved = self._resolved.setdefault(root, {})
             env_vars = workspace.env_vars if root == workspace.functions else None
-            yield Folder(root, found, workspace.paths, workspace.packages, env_vars, resolved)
+            yield Folder(root, found, workspace.paths, workspace.packages, env_vars, workspace.is_strict, resolved)
 
     def _module(self, root: str, path: str, facts: Facts) -> Module:
         known = self._modules.get(path)
@@ -180,6 +196,27 @@ def _of_a_client(text: str, suffix: str) -> Facts:
 def _parents(path: str) -> Iterator[str]:
     while path := posixpath.dirname(path):
         yield path
+
+
+def _findings(folder: Folder, module: Module) -> Iterator[Finding]:
+    yield from check_file(folder, module)
+    if module.is_pushed:
+        yield from module.facts.findings
+        for check in _CHECKS:
+            yield from check(folder, module)
+
+
+def _diagnostics(path: str, facts: Facts, findings: Iterable[Finding]) -> tuple[Diagnostic, ...]:
+    """Return *findings* of one file as diagnostics, each rule once at a place."""
+    told = {(each.rule, each.at): _diagnostic(path, facts, each) for each in findings}
+    return tuple(diagnostic for diagnostic in told.values() if diagnostic is not None)
+
+
+def _diagnostic(path: str, facts: Facts, finding: Finding) -> Diagnostic | None:
+    key = path, finding.rule, finding.at, finding.doubtful, *finding.values.values()
+    if key not in facts.told:
+        facts.told[key] = _told(path, facts, finding)
+    return facts.told[key]
 
 
 def _told(path: str, facts: Facts, finding: Finding) -> Diagnostic | None:

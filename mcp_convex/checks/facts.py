@@ -10,7 +10,7 @@ from mcp_convex.domain.pushes import Diagnostic
 
 Kind = Literal["query", "mutation", "action", "http"]
 At = int
-"""A place in a file: characters from its beginning."""
+"""A place in a file: characters from its beginning. It does not count where two readings of a file are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Import:
     specifier: str
-    at: At
+    at: At = field(compare=False)
     names: Mapping[str, str]
     """Local names to what they are called where they come from; `*` for the module, `default` for its default."""
     types: frozenset[str] = frozenset()
@@ -47,11 +47,11 @@ class Function:
     """A registered function, or a plain one that takes such a function's `ctx`."""
 
     name: str
-    at: At
+    at: At = field(compare=False)
     kind: Kind
     builder: str
     """The name of what registers it, `internalQuery`; empty for a plain function."""
-    end: At
+    end: At = field(compare=False)
     ctx: str | None = None
     """What its first parameter is called, where that is one name."""
     has_args: bool = False
@@ -71,7 +71,7 @@ class Function:
 @dataclass(frozen=True, slots=True)
 class Index:
     name: str
-    at: At
+    at: At = field(compare=False)
     fields: tuple[str, ...] | None
     """None where they are not written out."""
     method: str = "index"
@@ -80,7 +80,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    at: At
+    at: At = field(compare=False)
     indexes: tuple[Index, ...] = ()
     fields: frozenset[str] | None = None
     """The names at the top of a document; None where they are not written out."""
@@ -95,8 +95,13 @@ class Reference:
     name: str
 
 
-Entry = tuple[str, At, "Table | Reference | None"]
-"""A table's name in a schema, its place, and the table; None where it is not written out."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A table in a schema; None where it is not written out."""
+
+    name: str
+    at: At = field(compare=False)
+    table: Table | Reference | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,15 @@ from mcp_convex.checks.project import Folder, Module
 _BUILT_IN = frozenset({"CONVEX_CLOUD_URL", "CONVEX_SITE_URL", "NODE_ENV"})
 
 
-def check_env(folder: Folder) -> Iterator[tuple[Module, Finding]]:
-    """Yield the reads of env vars that are not set; nothing where that is not known."""
-    if folder.env_vars is None:
+def check_env(folder: Folder, module: Module) -> Iterator[Finding]:
+    """Yield the reads of env vars in *module* that are not set; nothing where that is not known."""
+    in_auth = module.name == "auth.config"
+    if folder.env_vars is None or not (in_auth or module.is_entry):
         return
-    for module in folder.pushed:
-        in_auth = module.name == "auth.config"
-        if not in_auth and not module.is_entry:
+    for use in module.facts.env_uses:
+        if use.name in folder.env_vars or use.name in _BUILT_IN:
             continue
-        for use in module.facts.env_uses:
-            if use.name in folder.env_vars or use.name in _BUILT_IN:
-                continue
-            if in_auth:
-                yield module, Finding("env_in_auth", use.at, {"name": use.name})
-            elif use.required:
-                yield module, Finding("env_unset", use.at, {"name": use.name})
+        if in_auth:
+            yield Finding("env_in_auth", use.at, {"name": use.name})
+        elif use.required:
+            yield Finding("env_unset", use.at, {"name": use.name})

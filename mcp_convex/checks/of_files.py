@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 
 from mcp_convex.checks.facts import Finding
@@ -17,13 +16,13 @@ _NEVER_NODE = frozenset({"http", "crons", "schema", "auth.config"})
 _ROUTER = re.compile(r"import\s*\{[^}]*\bhttpRouter\b")
 
 
-def check_files(folder: Folder) -> Iterator[tuple[Module, Finding]]:
-    """Yield what is wrong with the files of *folder* as files."""
-    for module in folder.modules.values():
-        yield from ((module, finding) for finding in _of_name(module))
-        yield from ((module, finding) for finding in _of_environment(module))
-        yield from ((module, finding) for finding in _of_content(folder, module))
-    yield from _collisions(folder)
+def check_file(folder: Folder, module: Module) -> Iterator[Finding]:
+    """Yield what is wrong with *module* as a file."""
+    yield from _of_name(module)
+    yield from _of_environment(module)
+    yield from _of_content(folder, module)
+    if module.is_entry:
+        yield from _collisions(folder, module)
 
 
 def _of_name(module: Module) -> Iterator[Finding]:
@@ -63,20 +62,13 @@ def _of_content(folder: Folder, module: Module) -> Iterator[Finding]:
         yield Finding("skipped_file", 0)
 
 
-def _collisions(folder: Folder) -> Iterator[tuple[Module, Finding]]:
-    same: defaultdict[str, list[Module]] = defaultdict(list)
-    for module in folder.modules.values():
-        if module.is_entry:
-            same[module.name].append(module)
-    for modules in same.values():
-        for module in modules[1:]:
-            yield module, Finding("same_module", 0, {"other": modules[0].path})
-    for name in same:
-        parent, _, last = name.rpartition("/")
-        for module in same.get(parent, ()):
-            for function in module.facts.functions:
-                if function.exported and function.builder and function.name == last:
-                    yield (
-                        module,
-                        Finding("function_and_module", function.at, {"name": last, "other": same[name][0].path}),
-                    )
+def _collisions(folder: Folder, module: Module) -> Iterator[Finding]:
+    first = folder.entries[module.name]
+    if first is not module:
+        yield Finding("same_module", 0, {"other": first.path})
+    if not folder.has_folder((module.name,)):
+        return
+    for function in module.facts.functions:
+        other = folder.entries.get(f"{module.name}/{function.name}")
+        if other is not None and function.exported and function.builder:
+            yield Finding("function_and_module", function.at, {"name": function.name, "other": other.path})

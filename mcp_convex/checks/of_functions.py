@@ -35,16 +35,12 @@ def check_registered(facts: Facts) -> Iterator[Finding]:
     yield from _of_webhooks(facts)
 
 
-def check_functions(folder: Folder) -> Iterator[tuple[Module, Finding]]:
-    """Yield what is wrong with the functions of *folder* as they know one another."""
-    guards = _has_guards(folder)
-    for module in folder.pushed:
-        yield from ((module, finding) for finding in _of_names(folder, module))
-        yield from ((module, finding) for finding in _of_calls(folder, module))
-        if guards:
-            yield from (
-                (module, Finding("no_access_check", each.at, {"name": each.name})) for each in module.facts.unguarded
-            )
+def check_functions(folder: Folder, module: Module) -> Iterator[Finding]:
+    """Yield what is wrong with the functions of *module* as they know others."""
+    yield from _of_names(folder, module)
+    yield from _of_calls(folder, module)
+    if module.facts.unguarded and folder.has_guards:
+        yield from (Finding("no_access_check", each.at, {"name": each.name}) for each in module.facts.unguarded)
 
 
 def _of_registration(facts: Facts) -> Iterator[Finding]:
@@ -72,7 +68,8 @@ def _of_names(folder: Folder, module: Module) -> Iterator[Finding]:
             yield Finding("unknown_function", use.at, values, doubtful=not folder.checks_types_of(module))
         elif function is not None and function.builder and function.public != (use.root == "api"):
             values |= {"right": "api" if function.public else "internal", "builder": function.builder}
-            yield Finding("wrong_visibility", use.at, values, doubtful=not folder.checks_types_of(module))
+            sure = folder.is_strict and folder.checks_types_of(module)
+            yield Finding("wrong_visibility", use.at, values, doubtful=not sure)
 
 
 def _named(folder: Folder, use: FunctionUse) -> tuple[Module, str] | None:
@@ -117,14 +114,6 @@ def _of_webhooks(facts: Facts) -> Iterator[Finding]:
             code = text[handler.at : handler.end] if handler else None
         if code is not None and "POST" in route and not _VERIFIED.search(code.replace("httpAction", "")):
             yield Finding("webhook", found.start(), {"path": found[1]})
-
-
-def _has_guards(folder: Folder) -> bool:
-    """Say whether the app knows who is asking: it has users, and functions that look."""
-    schema = folder.schema
-    if schema is None or "users" not in schema.tables:
-        return False
-    return any(module.facts.looks_who_asks for module in folder.pushed)
 
 
 def unguarded(facts: Facts) -> tuple[Function, ...]:

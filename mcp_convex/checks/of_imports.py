@@ -20,15 +20,13 @@ _SHIMMED = frozenset({"async_hooks"})
 _NO_CODE = re.compile(r"\.(?:css|svg|png|wasm|txt|md|html)$|[?#]")
 
 
-def check_imports(folder: Folder) -> Iterator[tuple[Module, Finding]]:
-    """Yield the imports of *folder* at which the bundler fails, and a schema that comes back to itself."""
-    for module in folder.modules.values():
-        if module.is_pushed:
-            for found in module.facts.imports:
-                yield from ((module, finding) for finding in _of_path(folder, module, found))
-            if module.facts.use_node is None:
-                yield from _of_node(folder, module)
-    yield from _schema_cycle(folder)
+def check_imports(folder: Folder, module: Module) -> Iterator[Finding]:
+    """Yield the imports of *module* at which the bundler fails, and those by which the schema comes back to itself."""
+    for found in module.facts.imports:
+        yield from _of_path(folder, module, found)
+        if module.facts.use_node is None:
+            yield from _of_node(folder, module, found)
+    yield from _of_cycle(folder, module)
 
 
 def _of_path(folder: Folder, module: Module, found: Import) -> Iterator[Finding]:
@@ -47,17 +45,15 @@ def _of_path(folder: Folder, module: Module, found: Import) -> Iterator[Finding]
         yield Finding("import_unresolved", found.at, {"specifier": specifier}, doubtful=not inside)
 
 
-def _of_node(folder: Folder, module: Module) -> Iterator[tuple[Module, Finding]]:
-    for found in module.facts.imports:
-        if (builtin := _builtin(folder, found)) is not None and folder.uses(module, found):
-            yield module, Finding("node_import", found.at, {"builtin": builtin})
-        path = folder.resolve(module, found.specifier) if found.specifier.startswith(".") else None
-        other = folder.modules.get(path) if path else None
-        if other is None or other.facts.use_node is None or found.types_only:
-            continue
-        needed = (_builtin(folder, each) for each in other.facts.imports if folder.uses(other, each))
-        if (builtin := next((name for name in needed if name), None)) and folder.uses(module, found):
-            yield module, Finding("node_file_import", found.at, {"builtin": builtin, "other": other.path})
+def _of_node(folder: Folder, module: Module, found: Import) -> Iterator[Finding]:
+    if (builtin := _builtin(folder, found)) is not None and folder.uses(module, found):
+        yield Finding("node_import", found.at, {"builtin": builtin})
+    other = folder.source(module, found)
+    if other is None or other.facts.use_node is None or found.types_only:
+        return
+    needed = (_builtin(folder, each) for each in other.facts.imports if folder.uses(other, each))
+    if (builtin := next((name for name in needed if name), None)) and folder.uses(module, found):
+        yield Finding("node_file_import", found.at, {"builtin": builtin, "other": other.path})
 
 
 def _builtin(folder: Folder, found: Import) -> str | None:
@@ -68,32 +64,10 @@ def _builtin(folder: Folder, found: Import) -> str | None:
     return bare if found.specifier.startswith("node:") or bare in _NODE_ONLY else None
 
 
-def _schema_cycle(folder: Folder) -> Iterator[tuple[Module, Finding]]:
-    """Yield each import on a way from the schema back to itself."""
-    schema = folder.by_name.get("schema")
-    if schema is None or not (way := _way_back(folder, schema, schema, set())):
-        return
-    shown = " → ".join(posixpath.basename(module.path) for module in (*(module for module, _ in way), schema))
-    for module, found in way:
-        yield module, Finding("schema_cycle", found.at, {"way": shown})
-
-
-def _way_back(folder: Folder, module: Module, schema: Module, seen: set[str]) -> list[tuple[Module, Import]]:
-    """Return the imports, each with the file that has it, that lead from *module* to *schema*; none if none do."""
-    for found in module.facts.imports:
-        other = _meant(folder, module, found)
-        if other is schema:
-            return [(module, found)]
-        if other is None or other.path in seen:
-            continue
-        seen.add(other.path)
-        if rest := _way_back(folder, other, schema, seen):
-            return [(module, found), *rest]
-    return []
-
-
-def _meant(folder: Folder, module: Module, found: Import) -> Module | None:
-    if not found.specifier.startswith(".") or "_generated" in found.specifier or not folder.uses(module, found):
-        return None
-    path = folder.resolve(module, found.specifier)
-    return folder.modules.get(path) if path else None
+def _of_cycle(folder: Folder, module: Module) -> Iterator[Finding]:
+    """Yield the import of *module* that is on the way from the schema back to itself."""
+    for other, found in folder.schema_cycle:
+        if other is module:
+            names = (posixpath.basename(each.path) for each, _ in (*folder.schema_cycle, folder.schema_cycle[0]))
+            yield Finding("schema_cycle", found.at, {"way": " → ".join(names)})
+            return

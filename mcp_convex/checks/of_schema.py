@@ -15,35 +15,34 @@ _SYSTEM_FIELDS = frozenset({"_id", "_creationTime"})
 _EQUALITY, _LOWER, _UPPER = {"eq"}, {"gt", "gte"}, {"lt", "lte"}
 
 
-def check_schema(folder: Folder) -> Iterator[tuple[Module, Finding]]:
-    """Yield what is wrong with the schema of *folder*, and where code does not fit it."""
-    for module in folder.pushed:
-        for table in _written_tables(module):
-            yield from ((module, finding) for finding in _of_table(table))
+def check_schema(folder: Folder, module: Module) -> Iterator[Finding]:
+    """Yield what is wrong with the tables that *module* defines, and where it does not fit the schema of *folder*."""
+    for table in _written_tables(module):
+        yield from _of_table(table)
     if (schema := folder.schema) is None:
         return
-    yield from ((schema.module, finding) for finding in _of_names(schema))
-    for module in folder.pushed:
-        yield from ((module, finding) for finding in _of_table_uses(folder, schema, module))
-        yield from ((module, finding) for finding in _of_index_uses(schema, module))
+    if schema.module is module:
+        yield from _of_names(schema)
+    yield from _of_table_uses(folder, schema, module)
+    yield from _of_index_uses(schema, module)
 
 
 def _written_tables(module: Module) -> Iterator[Table]:
     yield from module.facts.tables.values()
     groups = [*module.facts.groups.values(), *([module.facts.schema] if module.facts.schema else [])]
     for group in groups:
-        yield from (table for _, _, table in group.entries if isinstance(table, Table))
+        yield from (entry.table for entry in group.entries if isinstance(entry.table, Table))
 
 
 def _of_names(schema: Schema) -> Iterator[Finding]:
     own = schema.module.facts.schema
     seen: set[str] = set()
-    for name, at, _ in own.entries if own else ():
-        if not _TABLE_NAME.fullmatch(name):
-            yield Finding("table_name", at, {"table": name})
-        if name in seen:
-            yield Finding("table_twice", at, {"table": name})
-        seen.add(name)
+    for entry in own.entries if own else ():
+        if not _TABLE_NAME.fullmatch(entry.name):
+            yield Finding("table_name", entry.at, {"table": entry.name})
+        if entry.name in seen:
+            yield Finding("table_twice", entry.at, {"table": entry.name})
+        seen.add(entry.name)
 
 
 def _of_table(table: Table) -> Iterator[Finding]:
@@ -138,11 +137,10 @@ def _fits(steps: tuple[tuple[str, str], ...], fields: tuple[str, ...]) -> bool:
     return len(kinds) <= 2 and sum(kind in _LOWER for kind in kinds) <= 1 and sum(kind in _UPPER for kind in kinds) <= 1  # noqa: PLR2004 - a lower and an upper bound
 
 
-def check_filters(folder: Folder) -> Iterator[tuple[Module, Finding]]:
-    """Yield the filters of *folder*; those that an index of the table would serve are worse."""
-    for module in folder.pushed:
-        for use in module.facts.filter_uses:
-            yield module, _of_filter(folder.schema, use)
+def check_filters(folder: Folder, module: Module) -> Iterator[Finding]:
+    """Yield the filters of *module*; those that an index of the table would serve are worse."""
+    for use in module.facts.filter_uses:
+        yield _of_filter(folder.schema, use)
 
 
 def _of_filter(schema: Schema | None, use: FilterUse) -> Finding:

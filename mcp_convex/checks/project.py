@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -28,6 +28,8 @@ _AUTH_TABLES = frozenset(
     }
 )
 """What `authTables` of `@convex-dev/auth` 0.0.95 adds to a schema."""
+_SEEN = ("imports", "functions", "schema", "tables", "groups", "exports_all", "is_module", "broken", "looks_who_asks")
+"""What other files look at in one, besides what it exports, whether it is for Node, and what it uses."""
 SYSTEM_TABLES = frozenset({"_storage", "_scheduled_functions", "_users"})
 
 
@@ -97,12 +99,28 @@ class Folder:
     """What package.json names as dependencies."""
     env_vars: frozenset[str] | None = None
     """The names that are set; None where that is not known."""
+    is_strict: bool = True
+    """The compiler is told to be strict; without that it lets an internal reference stand for a public function."""
     resolved: dict[tuple[str, str], str | None] = field(default_factory=dict[tuple[str, str], str | None])
     """What `resolve` found, which holds as long as *files* does."""
+
+    def is_like(self, other: Folder) -> bool:
+        """Say whether each file finds around it what it would find in *other*."""
+        if (self.path, self.is_strict, self.env_vars) != (other.path, other.is_strict, other.env_vars):
+            return False
+        if (self.modules.keys(), self.packages, self.files) != (other.modules.keys(), other.packages, other.files):
+            return False
+        pairs = zip(self.modules.values(), map(other.modules.__getitem__, self.modules), strict=True)
+        return all(mine is theirs or _alike(theirs.facts, mine.facts) for mine, theirs in pairs)
 
     @cached_property
     def by_name(self) -> Mapping[str, Module]:
         return {module.name: module for module in self.modules.values()}
+
+    @cached_property
+    def entries(self) -> Mapping[str, Module]:
+        """The modules of functions by their names; of two with one name, the first."""
+        return {module.name: module for module in reversed([*self.modules.values()]) if module.is_entry}
 
     @cached_property
     def pushed(self) -> tuple[Module, ...]:
@@ -155,11 +173,13 @@ class Folder:
     def imported(self, module: Module, name: str) -> tuple[Module, str] | None:
         """Return the module that *module* has *name* from, and what it is called there; None where that is unclear."""
         found = module.facts.sources.get(name)
-        if found is None or not found.specifier.startswith("."):
-            return None
-        path = self.resolve(module, found.specifier)
-        source = self.modules.get(path) if path else None
-        return (source, found.names[name]) if source else None
+        source = self.source(module, found) if found else None
+        return (source, found.names[name]) if found and source else None
+
+    def source(self, module: Module, found: Import) -> Module | None:
+        """Return the module that *found*, an import of *module*, imports from; None if it is none of the folder's."""
+        path = self.resolve(module, found.specifier) if found.specifier.startswith(".") else None
+        return self.modules.get(path) if path else None
 
     def function(self, module: Module, name: str) -> Function | None:
         """Return the registered function that *name* is in *module*."""
@@ -178,6 +198,33 @@ class Folder:
         tables: dict[str, Table | None] = {}
         complete = self._gather(module, module.facts.schema, tables, depth=0)
         return Schema(module, tables, complete)
+
+    @cached_property
+    def has_guards(self) -> bool:
+        """Say whether the app knows who is asking: it has users, and functions that look."""
+        if self.schema is None or "users" not in self.schema.tables:
+            return False
+        return any(module.facts.looks_who_asks for module in self.pushed)
+
+    @cached_property
+    def schema_cycle(self) -> Sequence[tuple[Module, Import]]:
+        """Return the imports, each with its file, by which the schema comes back to itself; none if it does not."""
+        schema = self.by_name.get("schema")
+        return self._way(schema, schema, set()) if schema else ()
+
+    def _way(self, module: Module, schema: Module, seen: set[str]) -> list[tuple[Module, Import]]:
+        for found in module.facts.imports:
+            if "_generated" in found.specifier or not found.specifier.startswith(".") or not self.uses(module, found):
+                continue
+            other = self.source(module, found)
+            if other is schema:
+                return [(module, found)]
+            if other is None or other.path in seen:
+                continue
+            seen.add(other.path)
+            if rest := self._way(other, schema, seen):
+                return [(module, found), *rest]
+        return []
 
     def _gather(self, module: Module, group: Tables, tables: dict[str, Table | None], depth: int) -> bool:
         if depth > 5:  # noqa: PLR2004 - a spread of spreads of spreads is no schema that a person wrote
@@ -201,8 +248,9 @@ class Folder:
         return group is not None and self._gather(source, group, tables, depth + 1)
 
     def _entries(self, module: Module, entries: tuple[Entry, ...]) -> Iterator[tuple[str, Table | None]]:
-        for name, _, table in entries:
-            yield name, self._table(module, table) if isinstance(table, Reference) else table
+        for entry in entries:
+            table = entry.table
+            yield entry.name, self._table(module, table) if isinstance(table, Reference) else table
 
     def _table(self, module: Module, reference: Reference) -> Table | None:
         if reference.name in module.facts.tables:
@@ -221,6 +269,16 @@ class Folder:
 def _parents(name: str) -> Iterator[str]:
     while name := posixpath.dirname(name):
         yield name
+
+
+def _alike(was: Facts, now: Facts) -> bool:
+    """Say whether others see the same in both, which are readings of one file."""
+    return (
+        now.exports.keys() == was.exports.keys()
+        and all(getattr(now, name) == getattr(was, name) for name in _SEEN)
+        and (now.use_node is None) == (was.use_node is None)
+        and all(_is_used(now, name) == used for name, used in was.used.items())
+    )
 
 
 def _is_used(facts: Facts, name: str) -> bool:

@@ -50,9 +50,9 @@ def read_tables(node: SgNode) -> Tables | None:
                 if key is None or value is None or key.kind() == "computed_property_name":
                     complete = False
                     continue
-                entries.append((string_of(key) or key.text(), start(child), _table_or_reference(value)))
+                entries.append(Entry(string_of(key) or key.text(), start(child), _table_or_reference(value)))
             case "shorthand_property_identifier":
-                entries.append((child.text(), start(child), Reference(child.text())))
+                entries.append(Entry(child.text(), start(child), Reference(child.text())))
             case "spread_element" if named(child) and bare(named(child)[0]).kind() == "identifier":
                 spreads.append(bare(named(child)[0]).text())
             case _:

@@ -23,7 +23,7 @@ SOURCES = [*TEMPLATES, find_asset("sandbox_template"), CHAT]
 def sources(folder):
     root = folder / "convex" if (folder / "convex").is_dir() else folder
     texts = {f"convex/{file.relative_to(root).as_posix()}": file.read_text() for file in root.rglob("*.ts")}
-    return texts | {"convex/tsconfig.json": "{}", "package.json": "{}"}
+    return texts | {"convex/tsconfig.json": '{"compilerOptions": {"strict": true}}', "package.json": "{}"}
 
 
 @pytest.mark.parametrize("folder", SOURCES, ids=lambda folder: folder.name)
@@ -49,3 +49,10 @@ async def test_nearly_all_faults_that_are_sown_are_found():
     assert there.total() > 500
     assert seen.total() >= 0.95 * there.total(), missed
     assert [] == [name for name in there if seen[name] < 0.8 * there[name]], missed
+
+
+async def test_what_was_found_before_changes_nothing_in_what_is_found():
+    checks = OfflineChecks()
+
+    for path, files, fault in sown(sources(CHAT)):
+        assert await diagnostics(files) == await diagnostics(files, checks=checks), (fault.name, path)

@@ -18,7 +18,7 @@ import {{ {SERVER}, type MutationCtx, type QueryCtx }} from "./_generated/server
 
 AROUND = {
     "package.json": '{"dependencies": {"convex": "1.48.0"}}',
-    "convex/tsconfig.json": "{}",
+    "convex/tsconfig.json": '{"compilerOptions": {"strict": true}}',
     "convex/schema.ts": """\
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
