@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -188,9 +189,15 @@ class Settings(Model):
     sign_in_client_id: str | None = Field(
         default=None,
         description="`serve`: what this server is known as to the issuer with which browsers sign in (OpenID Connect);"
-        " its redirect URI is `/convex/signed-in` at the public URL's origin. Without it there are no pages.",
+        " its redirect URI is `/convex/signed-in` at the public URL's origin. Without it and `vouching_clients` there"
+        " are no pages.",
     )
     sign_in_client_secret: SecretStr | None = Field(default=None, description="`serve`: what it proves that with.")
+    vouching_clients: Names = Field(
+        default=(),
+        description="`serve`: the clients, by the `client_id` of their tokens or by their name in `tokens_file`, that"
+        " may say whose browser they send to a page. Only backends whose people never see the token.",
+    )
     required_scopes: Names = Field(
         default=("convex",), description="`serve`: the scopes that a token has to have, with commas between them."
     )
@@ -224,10 +231,14 @@ class Settings(Model):
         description="`serve`: seconds that calls under way have left to finish, once SIGTERM has come.",
     )
 
+    def derived_keys(self, use: bytes) -> list[bytes]:
+        """Return a key for *use* from each of those that several servers share; none where they are not set."""
+        return [hmac.digest(key.get_secret_value(), b"mcp-convex " + use, "sha256") for key in self.encryption_keys]
+
     @property
     def pages_origin(self) -> str | None:
-        """Where browsers reach the pages in the hosted shape; None where they cannot sign in."""
-        if self.public_url is None or self.sign_in_client_id is None:
+        """Where browsers reach the pages in the hosted shape; None where nobody could tell whose browser it is."""
+        if self.public_url is None or not (self.sign_in_client_id or self.vouching_clients):
             return None
         parts = urlsplit(self.public_url)
         return f"{parts.scheme}://{parts.netloc}"

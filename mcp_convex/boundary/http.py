@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +22,13 @@ from starlette.authentication import AuthenticationError
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_convex.boundary.narrowing import Narrowing, by_query
-from mcp_convex.domain.errors import ConvexMcpError
+from mcp_convex.boundary.problems import Refused, problem, problem_of
+from mcp_convex.domain.errors import InvalidArguments
 from mcp_convex.domain.identity import CannotJudge, Identity, SignIn, TokenCheck
 from mcp_convex.domain.models import LOCAL_PRINCIPAL, PrincipalId
 
@@ -36,6 +37,7 @@ PATH = "/mcp"
 _EXACT_URL = TypeAdapter(AnyHttpUrl, config=ConfigDict(url_preserve_empty_path=True))
 _NARROWING = "mcp_convex.narrowing"
 _PRINCIPAL = "mcp_convex.principal"
+_IS_STREAM = "mcp_convex.is_stream"
 _LONGEST_TOKEN = 16_384
 """Characters."""
 
@@ -59,6 +61,17 @@ Caller = tuple[PrincipalId, Narrowing]
 """Who calls, and what they may use."""
 CallAs = Callable[[Caller, Scope, Receive, Send], Awaitable[None]]
 """Serves a call of somebody who was recognised otherwise than by a token."""
+Admitting = Callable[[Scope], AbstractContextManager[None]]
+"""Lets a call in that is not MCP's: `HttpFront.admitting`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What is served at the same port, beside MCP."""
+
+    pages: ASGIApp | None = None
+    panel: Callable[[CallAs], Sequence[Route]] | None = None
+    api: Callable[[Admitting], ASGIApp] | None = None
 
 
 def exact_url(url: str) -> AnyHttpUrl:
@@ -70,13 +83,7 @@ class HttpFront:
     """The ASGI application around one server, which can be asked to let no new call in."""
 
     def __init__(
-        self,
-        server: MCPServer[Any],
-        access: Access,
-        toolsets: Collection[str],
-        *,
-        pages: ASGIApp | None = None,
-        panel: Callable[[CallAs], Sequence[Route]] | None = None,
+        self, server: MCPServer[Any], access: Access, toolsets: Collection[str], beside: Beside | None = None
     ) -> None:
         security = TransportSecuritySettings(allowed_hosts=list(access.hosts), allowed_origins=list(access.origins))
         server.streamable_http_app(transport_security=security)
@@ -86,9 +93,8 @@ class HttpFront:
         self._under_way = 0
         self._empty = asyncio.Event()
         self._draining = False
-        shown = [] if pages is None else [Route("/convex/{page:path}", endpoint=pages)]
-        beside = [] if panel is None else panel(self._call_as)
-        self.app = Starlette(routes=[*self._routes(access), *shown, *beside], middleware=_identifying(access.check))
+        routes = [*self._routes(access), *self._beside(beside or Beside())]
+        self.app = Starlette(routes=routes, middleware=_identifying(access.check))
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -114,11 +120,19 @@ class HttpFront:
         calls = RequireAuthMiddleware(self._call, scopes, build_resource_metadata_url(resource))
         return [*health, Route(PATH, endpoint=calls), *create_protected_resource_routes(resource, [issuer], scopes)]
 
+    def _beside(self, beside: Beside) -> Iterator[Route]:
+        if beside.pages is not None:
+            yield Route("/convex/{page:path}", endpoint=beside.pages)
+        if beside.panel is not None:
+            yield from beside.panel(self._call_as)
+        if beside.api is not None:
+            yield Route("/api/{path:path}", endpoint=beside.api(self.admitting))
+
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             scope[_NARROWING] = by_query(Request(scope).query_params, self._toolsets)
-        except ConvexMcpError as exc:
-            await _refusal(400, exc.code, exc.message, exc.next_step)(scope, receive, send)
+        except InvalidArguments as exc:
+            await problem_of(exc)(scope, receive, send)
             return
         await self._serve(scope, receive, send)
 
@@ -127,21 +141,47 @@ class HttpFront:
         await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        scope[_IS_STREAM] = request.method != "POST" or request.headers.get("mcp-method") == "subscriptions/listen"
+        try:
+            with self._let_in(scope):
+                await self._transport(scope, receive, send)
+        except Refused as refused:
+            await refused.answer(scope, receive, send)
+
+    @contextmanager
+    def _let_in(self, scope: Scope) -> Iterator[None]:
+        """
+        Let a call in that is narrowed already; `drain` waits for its end, unless it is a stream.
+
+        Raises:
+            Refused: The server is ending.
+        """
         if self._draining:
-            await _refusal(503, "draining", "This server is ending.", "Call again; another takes over.")(
-                scope, receive, send
-            )
-            return
-        if is_stream(Request(scope)):
-            await self._transport(scope, receive, send)
+            raise Refused(503, "draining", "This server is ending.", "Call again; another takes over.")
+        if scope.get(_IS_STREAM, False):
+            yield
             return
         self._under_way += 1
         try:
-            await self._transport(scope, receive, send)
+            yield
         finally:
             self._under_way -= 1
             if not self._under_way:
                 self._empty.set()
+
+    @contextmanager
+    def admitting(self, scope: Scope) -> Iterator[None]:
+        """
+        Let a call in that is not MCP's, narrowed as its URL says.
+
+        Raises:
+            Refused: The server is ending.
+            InvalidArguments: The URL is not understood.
+        """
+        scope[_NARROWING] = by_query(Request(scope).query_params, self._toolsets)
+        with self._let_in(scope):
+            yield
 
     async def _ready(self, _: Request) -> Response:
         return PlainTextResponse("draining\n", 503) if self._draining else PlainTextResponse("ready\n")
@@ -149,7 +189,7 @@ class HttpFront:
 
 def is_stream(request: Request) -> bool:
     """Say whether *request* asks for a stream that the client holds open, for whose end nobody waits."""
-    return request.method != "POST" or request.headers.get("mcp-method") == "subscriptions/listen"
+    return bool(request.scope.get(_IS_STREAM))
 
 
 def caller(request: Request) -> Caller:
@@ -215,13 +255,8 @@ def _identifying(check: TokenCheck | None) -> list[Middleware]:
 
 
 def _unjudged(_: HTTPConnection, __: AuthenticationError) -> Response:
-    response = _refusal(503, "issuer_unreachable", "Tokens cannot be checked now.", "Call again in a while.")
-    response.headers["Retry-After"] = "5"
-    return response
-
-
-def _refusal(status: int, code: str, message: str, next_step: str) -> Response:
-    return JSONResponse({"error": {"code": code, "message": message, "next_step": next_step}}, status)
+    later = {"Retry-After": "5"}
+    return problem(503, "issuer_unreachable", "Tokens cannot be checked now.", "Call again in a while.", later)
 
 
 async def _alive(_: Request) -> Response:

@@ -16,9 +16,10 @@ SCOPE = "convex"
 READ_SCOPE = f"{SCOPE}:read"
 DEFAULT_WORKSPACE = "default"
 
-_WORKSPACE = re.compile(r"[a-z0-9][a-z0-9-]{0,23}")
+WORKSPACE = r"[a-z0-9][a-z0-9-]{0,23}"
+"""What a principal may call a workspace."""
 _SWITCH: Mapping[str, bool] = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
-_PARAMETERS = ("workspace", "read_only", "toolsets")
+PARAMETERS = ("workspace", "read_only", "toolsets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +49,27 @@ def by_query(query: QueryParams, known: Collection[str]) -> Narrowing:
     """
     names = [name for name, _ in query.multi_items()]
     for name in names:
-        if name not in _PARAMETERS or names.count(name) > 1:
-            raise _refused(f"The URL's parameters are {', '.join(f'`{one}`' for one in _PARAMETERS)}, each once.")
-    workspace = query.get("workspace", DEFAULT_WORKSPACE)
-    if not _WORKSPACE.fullmatch(workspace):
-        raise _refused("`workspace` is a name of up to 24 small letters, digits and hyphens.")
+        if name not in PARAMETERS or names.count(name) > 1:
+            raise _refused(f"The URL's parameters are {', '.join(f'`{one}`' for one in PARAMETERS)}, each once.")
+    workspace = workspace_name(query.get("workspace", DEFAULT_WORKSPACE))
     if (read_only := query.get("read_only", "false")) not in _SWITCH:
         raise _refused("`read_only` is `true` or `false`.")
     toolsets = None if "toolsets" not in query else frozenset(query["toolsets"].split(","))
     if toolsets is not None and not toolsets <= set(known):
         raise _refused(f"`toolsets` names some of {', '.join(f'`{one}`' for one in known)}, with commas between them.")
     return Narrowing(workspace, _SWITCH[read_only], toolsets)
+
+
+def workspace_name(given: str) -> str:
+    """
+    Return *given*, what a principal may call a workspace.
+
+    Raises:
+        InvalidArguments: They may not.
+    """
+    if not re.fullmatch(WORKSPACE, given):
+        raise _refused("`workspace` is a name of up to 24 small letters, digits and hyphens.")
+    return given
 
 
 def _refused(message: str) -> InvalidArguments:

@@ -63,12 +63,15 @@ class Connection(Model):
     ended_at: datetime | None = None
 
 
-PagePurpose = Literal["connect", "team", "env_var"]
-"""`connect` is the consent to a grant, `team` the choice among a login's teams, `env_var` the entry of one value."""
+PagePurpose = Literal["connect", "team", "env_var", "ticket"]
+"""
+`connect` is the consent to a grant, `team` the choice among a login's teams, `env_var` the entry of one value, and
+`ticket` no page but the way to one, for the browser of whom a trusted backend vouches for.
+"""
 
 
 class PendingPage(Model):
-    """A page that waits for its person: one principal, one purpose, one use, ten minutes."""
+    """A page that waits for its person: one principal, one purpose, one use, a few minutes."""
 
     handle: str = Field(description="Random. It is in the URL and opens nothing by itself.")
     purpose: PagePurpose

@@ -70,7 +70,9 @@ def _entry(file: Path, number: int, words: list[str], scopes: Collection[str]) -
             f"has a line {number} that is not a name, a token of {_SHORTEST} characters or more, and scopes",
             "Make tokens with `openssl rand -hex 32`.",
         )
-    return _Entry(_digest(token), Identity(issuer=ISSUER, subject=name, scopes=frozenset([*scopes, *more])))
+    return _Entry(
+        _digest(token), Identity(issuer=ISSUER, subject=name, client=name, scopes=frozenset([*scopes, *more]))
+    )
 
 
 def _digest(token: str) -> bytes:

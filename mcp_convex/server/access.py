@@ -37,6 +37,7 @@ async def opened_access(settings: Settings) -> AsyncGenerator[Access]:
             f"Whoever reaches {settings.listen_host} could act as anybody.",
             next_step="Set MCP_CONVEX_ISSUER or MCP_CONVEX_TOKENS_FILE, or listen on 127.0.0.1.",
         )
+    _check_pages(settings)
     issuer = Issuer()
     try:
         keys = None if settings.issuer is None else IssuerKeys(settings.issuer, settings.jwks_url, issuer, Freshness())
@@ -80,6 +81,15 @@ def _checks(settings: Settings, issuer: Issuer, keys: IssuerKeys | None) -> Iter
         )
     client = settings.introspection_client_id, settings.introspection_client_secret
     yield Introspected((settings.issuer, audience), settings.introspection_url, client, issuer)
+
+
+def _check_pages(settings: Settings) -> None:
+    """See to it that whoever is let in to pages finds there only the operator's application to connect with."""
+    if settings.vouching_clients and (settings.public_url is None or settings.convex_oauth_client_id is None):
+        raise SettingsInvalid(
+            "Clients that say whose browser they send to a page need pages.",
+            next_step="Set MCP_CONVEX_PUBLIC_URL and CONVEX_OAUTH_CLIENT_ID, or leave MCP_CONVEX_VOUCHING_CLIENTS out.",
+        )
 
 
 def _sign_in(settings: Settings, issuer: Issuer, keys: IssuerKeys | None) -> SignIn | None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-import secrets
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from mcp.server.request_state import RequestStateSecurity
@@ -14,27 +12,31 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from mcp_convex.boundary import ConvexServer
+from mcp_convex.boundary.api import HttpApi
 from mcp_convex.boundary.hosting import Hosting, Narrowed, Serving
-from mcp_convex.boundary.http import PATH, HttpFront, caller, is_stream
+from mcp_convex.boundary.http import PATH, Access, Beside, HttpFront, caller, is_stream
 from mcp_convex.boundary.listening import bound, serve_http
-from mcp_convex.boundary.narrowing import DEFAULT_WORKSPACE, Narrowing
-from mcp_convex.domain.errors import IsolationUnavailable, NotFound
+from mcp_convex.boundary.narrowing import Narrowing
+from mcp_convex.domain.errors import IsolationUnavailable
 from mcp_convex.domain.identity import SignIn
 from mcp_convex.domain.models import PrincipalId
+from mcp_convex.http_api import OPERATIONS
+from mcp_convex.http_api.openapi import openapi
 from mcp_convex.sandboxes import ConfinedLauncher
 from mcp_convex.server import assembled
 from mcp_convex.server.access import opened_access
 from mcp_convex.server.adapters import opened_adapters, opened_shared
+from mcp_convex.server.desks import HostedDesks, make_pages, make_seal
 from mcp_convex.server.households import Households, opened_households
-from mcp_convex.server.place import make_place, name_of
+from mcp_convex.server.place import make_place
 from mcp_convex.server.wiring import wired
 from mcp_convex.services import Services
 from mcp_convex.settings import Settings
-from mcp_convex.store.store import Store
 from mcp_convex.tools import TOOLSETS, offered
-from mcp_convex.web.desk import Desk
+from mcp_convex.web.desk import Desks
 from mcp_convex.web.seals import Seal
-from mcp_convex.web.signed_in import KnownPerson, SignedInSite
+from mcp_convex.web.sessions import Sessions
+from mcp_convex.web.signed_in import SignedInSite
 
 if TYPE_CHECKING:
     from mcp_convex.broker import Tuning
@@ -67,8 +69,8 @@ async def listen(
     """Let those call *server*, and open the pages, whom the settings admit, as `serve` says."""
     settings = hosting.settings
     async with opened_access(settings) as access:
-        pages = None if access.sign_in is None else hosting.pages(access.sign_in)
-        front = HttpFront(server, access, tuple(TOOLSETS), pages=pages)
+        pages = None if settings.pages_origin is None else hosting.pages(access.sign_in)
+        front = HttpFront(server, access, tuple(TOOLSETS), Beside(pages=pages, api=hosting.api(access).app))
         sock = bound(settings.listen_host, settings.listen_port)
         host = f"[{settings.listen_host}]" if ":" in settings.listen_host else settings.listen_host
         url = f"http://{host}:{sock.getsockname()[1]}{PATH}"
@@ -78,35 +80,30 @@ async def listen(
 class Hosted(Hosting):
     """The workspaces of all principals."""
 
-    def __init__(self, households: Households, store: Store, settings: Settings) -> None:
+    def __init__(self, households: Households, desks: Desks, seal: Seal, settings: Settings) -> None:
         self._households = households
-        self._store = store
+        self._desks = desks
+        self._seal = seal
         self.settings = settings
 
-    def pages(self, sign_in: SignIn) -> ASGIApp:
+    def pages(self, sign_in: SignIn | None) -> ASGIApp:
         """Return the pages of all principals."""
         origin = self.settings.pages_origin or ""
-        seal = Seal(_derived(self.settings, b"pages") or [secrets.token_bytes(32)])
-        return SignedInSite(sign_in, self._desk_of, seal, origin=origin, convex=self.settings.dashboard_host).app()
+        sessions = Sessions(sign_in, self._seal, origin=origin)
+        convex = self.settings.dashboard_host
+        return SignedInSite(sessions, self._desks, self._seal, origin=origin, convex=convex).app()
 
-    @asynccontextmanager
-    async def _desk_of(self, visitor: PrincipalId, handle: str | None) -> AsyncGenerator[Desk]:
-        async with self._households.of(visitor, await self._workspace(visitor, handle)) as opened:
-            services = await opened.get()
-            yield Desk(
-                pages=services.pages,
-                grants=services.grants,
-                set_secret=services.env_vars.set_secret,
-                person=KnownPerson(visitor),
-            )
-
-    async def _workspace(self, visitor: PrincipalId, handle: str | None) -> str:
-        """Return the workspace that a page of *visitor*'s is about; another's page is found in none."""
-        with suppress(NotFound):
-            if handle is not None:
-                principal, page = await self._store.pages.find(handle)
-                return name_of(page.workspace) if principal == visitor else DEFAULT_WORKSPACE
-        return DEFAULT_WORKSPACE
+    def api(self, access: Access) -> HttpApi:
+        """Return the HTTP API, for whom *access* admits."""
+        offers = offered(self.settings.toolsets, read_only=self.settings.read_only)
+        return HttpApi(
+            operations=OPERATIONS,
+            document=openapi,
+            hosting=self,
+            access=access,
+            tools=frozenset(spec.name for spec in offers),
+            vouching=frozenset(self.settings.vouching_clients),
+        )
 
     @asynccontextmanager
     async def serving(self, request: Request | None) -> AsyncGenerator[Serving]:
@@ -132,18 +129,20 @@ class Hosted(Hosting):
 async def opened_hosting(settings: Settings, tuning: Tuning | None = None) -> AsyncGenerator[Hosted]:
     """Host the workspaces of all principals, and close them on the way out."""
     async with opened_shared(settings, tuning) as shared:
+        seal = make_seal(settings)
+        pages = make_pages(settings, seal)
 
         @asynccontextmanager
         async def open_for(principal: PrincipalId, name: str) -> AsyncGenerator[Services]:
             place = make_place(settings, principal, name)
             async with (
                 opened_adapters(settings, place, shared) as adapters,
-                wired(settings, place, adapters) as services,
+                wired(settings, place, adapters, pages) as services,
             ):
                 yield services
 
         async with opened_households(open_for, idle_s=settings.workspace_idle_s) as households:
-            yield Hosted(households, shared.store, settings)
+            yield Hosted(households, HostedDesks(households, shared.store), seal, settings)
 
 
 def _check_isolation(settings: Settings) -> None:
@@ -156,10 +155,5 @@ def _check_isolation(settings: Settings) -> None:
 
 def _request_state(settings: Settings) -> RequestStateSecurity | None:
     """Return the keys that seal what clients carry from one round to the next; None for one of this process alone."""
-    keys = _derived(settings, b"request state")
+    keys = settings.derived_keys(b"request state")
     return RequestStateSecurity(keys=keys) if keys else None
-
-
-def _derived(settings: Settings, use: bytes) -> list[bytes]:
-    """Return a key for *use* from each of those that several servers share; none where they are not set."""
-    return [hmac.digest(key.get_secret_value(), b"mcp-convex " + use, "sha256") for key in settings.encryption_keys]

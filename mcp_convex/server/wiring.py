@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp
 
-from mcp_convex.domain.ports import Pages
+from mcp_convex.domain.ports import PagePerson, Pages
 from mcp_convex.server.adapters import Adapters
 from mcp_convex.server.place import Place, find_asset
 from mcp_convex.services import Services
@@ -33,14 +33,21 @@ from mcp_convex.services.templates import TemplateService
 from mcp_convex.settings import Settings
 from mcp_convex.store.passages import FtsPassageIndex
 from mcp_convex.web.desk import Desk
-from mcp_convex.web.hosted_pages import HostedPages, NoPages
 from mcp_convex.web.serving import LocalPages
 from mcp_convex.web.this_account import ThisAccount
 
 
 @asynccontextmanager
-async def wired(settings: Settings, place: Place, adapters: Adapters) -> AsyncGenerator[Services]:
-    """Build the services; the pages are served from the first link on, until the block ends."""
+async def wired(
+    settings: Settings, place: Place, adapters: Adapters, hosted: Pages | None = None
+) -> AsyncGenerator[Services]:
+    """
+    Build the services.
+
+    Args:
+        hosted: The pages of a server that has its own; else they are on this machine, from the first link on until the
+            block ends.
+    """
     ports = TargetPorts(store=adapters.store.targets, embedded=adapters.embedded, api=adapters.api)
     targets = TargetService(ports, settings.policy, owner=place.owner)
 
@@ -50,11 +57,11 @@ async def wired(settings: Settings, place: Place, adapters: Adapters) -> AsyncGe
         return Site(desk, origin=local_pages.origin, convex=settings.dashboard_host).app()
 
     local_pages = LocalPages(settings.pages_port, site)
-    shown = _hosted_pages(settings) if place.served else local_pages
+    shown = hosted or local_pages
     pages = PageService(adapters.store.pages, shown, owner=place.owner)
     grants = GrantService(_grant_ports(adapters), targets, callback_url=shown.callback_url)
     services = _services(settings, place, adapters, targets, (pages, grants))
-    desk = Desk(pages=pages, grants=grants, set_secret=services.env_vars.set_secret, person=ThisAccount())
+    desk = desk_of(services, ThisAccount())
     try:
         yield services
     finally:
@@ -113,8 +120,15 @@ def _services(
     )
 
 
-def _hosted_pages(settings: Settings) -> Pages:
-    return NoPages() if settings.pages_origin is None else HostedPages(settings.pages_origin)
+def desk_of(services: Services, person: PagePerson) -> Desk:
+    """Return what pages over *services* work with, where *person* tells whose browser it is."""
+    return Desk(
+        pages=services.pages,
+        grants=services.grants,
+        connections=services.connections,
+        set_secret=services.env_vars.set_secret,
+        person=person,
+    )
 
 
 def _grant_ports(adapters: Adapters) -> GrantPorts:

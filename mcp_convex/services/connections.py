@@ -110,9 +110,10 @@ class ConnectionService:
 
     async def _begin(self, scope: Scope, asked_by: str) -> Opened:
         connection = await self._fresh(scope)
-        link = await self._pages.open("connect", {"connection": connection.id, "asked_by": asked_by[:_LONGEST_NAME]})
+        subject = {"connection": connection.id, "asked_by": asked_by[:_LONGEST_NAME]}
+        page = await self._pages.opened("connect", subject)
         await self._ports.store.put(self._principal, connection)
-        return Opened(id=connection.id, link=link)
+        return Opened(id=connection.id, link=page.link, expires_at=page.expires_at)
 
     async def _fresh(self, scope: Scope) -> Connection:
         """Return the connection that is asked for: the one already under way for *scope*, else a new one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from pydantic import Field
@@ -31,6 +32,7 @@ class Opened:
     id: str
     """By which the errand is found again. It opens nothing."""
     link: str
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

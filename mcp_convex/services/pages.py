@@ -14,6 +14,7 @@ from mcp_convex.domain.ports import Pages, PageStore
 from mcp_convex.services.errands import Opened
 
 PAGE_LIFE = timedelta(minutes=10)
+TICKET_LIFE = timedelta(minutes=2)
 
 
 def utc_now() -> datetime:
@@ -47,7 +48,7 @@ class PageService:
 
     async def opened(self, purpose: PagePurpose, subject: Mapping[str, str]) -> Opened:
         """
-        Make a page that waits ten minutes for its person, once; it is known by its handle.
+        Make a page that waits ten minutes for its person (a ticket two), once; it is known by its handle.
 
         Raises:
             PortInUse: The port that pages are served on is taken. Nothing was stored.
@@ -59,11 +60,11 @@ class PageService:
             workspace=self._workspace,
             subject=dict(subject),
             created_at=opened_at,
-            expires_at=opened_at + PAGE_LIFE,
+            expires_at=opened_at + (TICKET_LIFE if purpose == "ticket" else PAGE_LIFE),
         )
         link = await self._pages.link(page)
         await self._store.add(self._principal, page)
-        return Opened(id=page.handle, link=link)
+        return Opened(id=page.handle, link=link, expires_at=page.expires_at)
 
     async def waits(self, handle: str) -> bool:
         """Say whether the page still waits for its person: it is neither used nor expired."""
@@ -87,9 +88,25 @@ class PageService:
             NotFound: It does not exist, is used, has expired, or is not this visitor's or this workspace's.
         """
         whose, page = await self._store.find(handle)
-        if (whose, page.workspace) != (visitor, self._workspace):
+        if (whose, page.workspace) != (visitor, self._workspace) or page.purpose == "ticket":
             raise NotFound("The page is for somebody else.", next_step="Ask for a new link.")
         return page
+
+    async def ticket_to(self, link: str) -> Opened:
+        """Make a ticket: for two minutes its link lets one browser in as this principal's, and leads on to *link*."""
+        return await self.opened("ticket", {"link": link})
+
+    async def redeem(self, handle: str) -> str:
+        """
+        Use a ticket of this principal's up, and return where it leads.
+
+        Raises:
+            NotFound: It does not exist, is used, or has expired.
+        """
+        whose, page = await self._store.take(handle)
+        if whose != self._principal or page.purpose != "ticket":
+            raise NotFound("That is no ticket.", next_step="Ask for a new link.")
+        return page.subject["link"]
 
     async def take(self, handle: str, visitor: PrincipalId) -> PendingPage:
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -197,6 +198,10 @@ class PushService:
             NotFound: There is none with that id.
         """
         return await self._ports.pushes.get(self._principal, push_id)
+
+    def latest(self) -> AsyncIterator[PushRecord]:
+        """Yield the workspace's pushes, newest first."""
+        return self._ports.pushes.latest(self._principal, self._workspace)
 
     async def failed(self) -> tuple[str, ...]:
         """Return the ids of the workspace's latest pushes that failed, newest first."""

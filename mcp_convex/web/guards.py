@@ -57,6 +57,11 @@ def comes_from_here(request: Request, origin: str) -> bool:
     return named and request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
 
 
+def is_opened(request: Request) -> bool:
+    """Say whether a person's tab asks, as far as the browser tells: no picture or script that some page names."""
+    return request.headers.get("sec-fetch-dest", "document") == "document"
+
+
 class Browser:
     """One browser, known by a random cookie of ours, which opens nothing by itself."""
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mcp_convex.domain.connections import PendingPage
 from mcp_convex.domain.errors import CannotAsk
 from mcp_convex.domain.ports import Pages
+from mcp_convex.services.pages import TICKET_LIFE
+from mcp_convex.web.seals import Seal
+
+TICKET: Final = "ticket"
 
 
 class HostedPages(Pages):
     """Pages at the server's own public origin."""
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, seal: Seal) -> None:
         self._origin = origin
+        self._seal = seal
 
     async def link(self, page: PendingPage) -> str:
+        if page.purpose == "ticket":
+            ticket = self._seal.close(TICKET, int(TICKET_LIFE.total_seconds()), handle=page.handle)
+            return f"{self._origin}/convex/connect?{TICKET}={ticket}"
         return f"{self._origin}/convex/pages/{page.handle}"
 
     @property

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import hmac
-import logging
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_convex.domain.identity import CannotJudge, SignIn, SigningIn
+from mcp_convex.boundary.narrowing import DEFAULT_WORKSPACE, workspace_name
+from mcp_convex.domain.errors import InvalidArguments, NotFound
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.domain.ports import PagePerson, Visit
 from mcp_convex.web import views
-from mcp_convex.web.desk import Desk
+from mcp_convex.web.desk import Desks
 from mcp_convex.web.guards import Headers
+from mcp_convex.web.hosted_pages import TICKET
 from mcp_convex.web.seals import Seal
-from mcp_convex.web.site import ROOT, Site
-
-logger = logging.getLogger(__name__)
+from mcp_convex.web.sessions import Sessions, said
+from mcp_convex.web.site import CONNECT, ROOT, Site
 
 SIGNED_IN: Final = f"{ROOT}/signed-in"
-PERSON_LIFE_S = 60 * 60
-_WAY_LIFE_S = 10 * 60
-_WAY, _PERSON = "signing-in", "person"
-
-DeskOf = Callable[[PrincipalId, str | None], AbstractAsyncContextManager[Desk]]
-"""Opens the desk for a principal, at the workspace that the page of that handle is about."""
+_PARAMETERS = frozenset({"workspace", "scope", TICKET})
 
 
 class KnownPerson(PagePerson):
@@ -48,81 +40,80 @@ class KnownPerson(PagePerson):
 class SignedInSite:
     """The pages of all principals at one origin."""
 
-    def __init__(self, sign_in: SignIn, desk_of: DeskOf, seal: Seal, *, origin: str, convex: str) -> None:
-        self._sign_in = sign_in
-        self._desk_of = desk_of
+    def __init__(self, sessions: Sessions, desks: Desks, seal: Seal, *, origin: str, convex: str) -> None:
+        self._sessions = sessions
+        self._desks = desks
         self._seal = seal
         self._origin = origin
         self._convex = convex
-        self._secure = origin.startswith("https:")
 
     def app(self) -> ASGIApp:
         """Return the application, guarded."""
         routes = [
-            Route(SIGNED_IN, self._come_back, methods=["GET"]),
-            Route(f"{ROOT}/pages/{{handle}}", _App(self._serve)),
+            Route(SIGNED_IN, self._sessions.come_back, methods=["GET"]),
+            Route(CONNECT, _App(self._connect), methods=["GET"]),
+            Route(f"{ROOT}/pages/{{handle}}", _App(self._show)),
             Route(f"{ROOT}/{{rest:path}}", _App(self._serve)),
         ]
         return Headers(
             Starlette(routes=routes), origin=self._origin, style_hash=views.STYLE_HASH, leads_to=self._convex
         )
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        handle: str | None = request.path_params.get("handle")
-        known = self._seal.open(_PERSON, request.cookies.get(self._name(_PERSON)))
-        if known is None:
-            answer = await self._send_away(request, handle)
-            await answer(scope, receive, send)
+        try:
+            workspace = _asked(request)
+        except InvalidArguments as exc:
+            await said(400, "That address is wrong", exc.message)(scope, receive, send)
             return
-        visitor = PrincipalId(known["principal"])
-        async with self._desk_of(visitor, handle) as desk:
-            await Site(desk, origin=self._origin, convex=self._convex).app()(scope, receive, send)
+        if ticket := request.query_params.get(TICKET):
+            await (await self._let_in(request, ticket))(scope, receive, send)
+        else:
+            await self._at(request, workspace, receive, send)
 
-    async def _send_away(self, request: Request, handle: str | None) -> Response:
-        """Have a browser that nobody has signed in at go to the issuer, and come back to the same page."""
-        if request.method != "GET" or handle is None:
-            return _said(403, "You are not signed in", "Open the link that your assistant gave you once more.")
+    async def _let_in(self, request: Request, ticket: str) -> Response:
+        """Take the word of the backend that had *ticket* made: the browser is its person's, and goes on to the page."""
+        kept = self._seal.open(TICKET, ticket)
+        if kept is None or request.method != "GET":  # what only looks ahead uses no ticket up
+            return _no_ticket()
         try:
-            begun = await self._sign_in.begin()
-        except CannotJudge:
-            return _away()
-        response = RedirectResponse(begun.url, 303)
-        self._keep(response, _WAY, _WAY_LIFE_S, handle=handle, begun=begun.model_dump_json())
-        return response
+            principal, workspace = await self._desks.whose(kept["handle"])
+            async with self._desks.at(principal, workspace) as desk:
+                to = await desk.pages.redeem(kept["handle"])
+        except NotFound:
+            return _no_ticket()
+        return self._sessions.begin(RedirectResponse(to, 303), principal)
 
-    async def _come_back(self, request: Request) -> Response:
-        kept = self._seal.open(_WAY, request.cookies.get(self._name(_WAY)))
-        query = request.query_params
-        if kept is None or "code" not in query:
-            return _not_signed_in()
-        begun = SigningIn.model_validate_json(kept["begun"])
-        if not hmac.compare_digest(query.get("state", "").encode(), begun.state.encode()):
-            return _not_signed_in()
+    async def _show(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        workspace = DEFAULT_WORKSPACE
         try:
-            identity = await self._sign_in.finish(query["code"], begun)
-        except CannotJudge:
-            return _away()
-        if identity is None:
-            return _not_signed_in()
-        response = RedirectResponse(f"{ROOT}/pages/{kept['handle']}", 303)
-        response.delete_cookie(self._name(_WAY), path="/", secure=self._secure, httponly=True)
-        self._keep(response, _PERSON, PERSON_LIFE_S, principal=identity.principal)
-        return response
+            principal, named = await self._desks.whose(request.path_params["handle"])
+            if principal == self._sessions.who(request):  # another's page is found in no workspace
+                workspace = named
+        except NotFound:
+            pass
+        await self._at(request, workspace, receive, send)
 
-    def _keep(self, response: Response, use: str, life_s: int, **said: str) -> None:
-        response.set_cookie(
-            self._name(use),
-            self._seal.close(use, life_s, **said),
-            max_age=life_s,
-            path="/",
-            secure=self._secure,
-            httponly=True,
-            samesite="lax",  # a Strict one would not come back from the issuer
-        )
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._at(Request(scope), DEFAULT_WORKSPACE, receive, send)
 
-    def _name(self, use: str) -> str:
-        return f"{'__Host-' if self._secure else ''}mcp_convex_{use}"
+    async def _at(self, request: Request, workspace: str, receive: Receive, send: Send) -> None:
+        """Answer at the desk of whoever has signed in; nobody else is told whether there is such a page."""
+        visitor = self._sessions.who(request)
+        if visitor is None:
+            answer = await self._send_away(request)
+            await answer(request.scope, receive, send)
+            return
+        async with self._desks.at(visitor, workspace) as desk:
+            site = Site(desk, origin=self._origin, convex=self._convex)
+            await site.app()(request.scope, receive, send)
+
+    async def _send_away(self, request: Request) -> Response:
+        if request.method != "GET" or "rest" in request.path_params:  # nobody begins there
+            return said(403, "You are not signed in", "Open the link that your assistant gave you once more.")
+        query = f"?{request.url.query}" if request.url.query else ""
+        return await self._sessions.send_away(f"{request.url.path}{query}")
 
 
 class _App:
@@ -135,19 +126,23 @@ class _App:
         await self._app(scope, receive, send)
 
 
-def _said(status: int, title: str, *sentences: str) -> Response:
-    return HTMLResponse(views.message(title, *sentences), status)
+def _asked(request: Request) -> str:
+    """
+    Return the workspace that the address of `CONNECT` names.
+
+    Raises:
+        InvalidArguments: The address has a parameter that is unknown, comes twice or is wrong.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    if not _PARAMETERS.issuperset(names) or len(set(names)) < len(names):
+        raise InvalidArguments("Its parameters are `workspace` and `scope`, each once.", next_step="Correct them.")
+    return workspace_name(request.query_params.get("workspace", DEFAULT_WORKSPACE))
 
 
-def _not_signed_in() -> Response:
-    return _said(
+def _no_ticket() -> Response:
+    return said(
         403,
-        "You are not signed in",
-        "That did not come from this browser, or took too long.",
-        "Allow cookies for this address, and open the link that your assistant gave you once more.",
+        "This link is used up",
+        "It worked once, and for two minutes.",
+        "Go back to the app that brought you here, and begin there anew.",
     )
-
-
-def _away() -> Response:
-    logger.warning("pages: the issuer does not answer")
-    return _said(503, "Signing in does not work now", "Open the link again in a while.")

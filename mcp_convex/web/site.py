@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Final, cast, get_args
 from urllib.parse import parse_qsl
 
 from pydantic import SecretStr
@@ -14,19 +14,20 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from mcp_convex.domain.connections import PendingPage
-from mcp_convex.domain.errors import ConvexMcpError, InvalidArguments, NotFound
+from mcp_convex.domain.connections import PendingPage, Scope
+from mcp_convex.domain.errors import ConvexMcpError, InputError, InvalidArguments, NotFound
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.domain.ports import Visit
 from mcp_convex.services.grants import in_words
 from mcp_convex.web import views
 from mcp_convex.web.desk import Desk
-from mcp_convex.web.guards import Browser, Headers, comes_from_here
+from mcp_convex.web.guards import Browser, Headers, comes_from_here, is_opened
 
 logger = logging.getLogger(__name__)
 
 ROOT = "/convex"
 CALLBACK: Final = f"{ROOT}/callback"
+CONNECT: Final = f"{ROOT}/connect"
 LARGEST_FORM = 64 * 1024
 """Bytes. An env var's value has 8 KiB at most, and escaping can triple it."""
 
@@ -51,6 +52,7 @@ class Site:
         routes = [
             Route(f"{ROOT}/pages/{{handle}}", self._guarded(self._show), methods=["GET"]),
             Route(f"{ROOT}/pages/{{handle}}", self._guarded(self._submit), methods=["POST"]),
+            Route(CONNECT, self._guarded(self._begin), methods=["GET"]),
             Route(CALLBACK, self._guarded(self._callback), methods=["GET"]),
             Route(f"{ROOT}/connections/{{id}}", self._guarded(self._outcome), methods=["GET"]),
             Route(f"{ROOT}/done/{{what}}", self._guarded(self._done), methods=["GET"]),
@@ -58,6 +60,15 @@ class Site:
         return Headers(
             Starlette(routes=routes), origin=self._origin, style_hash=views.STYLE_HASH, leads_to=self._convex
         )
+
+    async def _begin(self, request: Request, visitor: PrincipalId) -> Response:
+        """Open a page for connecting, for a person who was not sent to one."""
+        del visitor  # whose the desk is
+        scope = request.query_params.get("scope", "team")
+        if scope not in get_args(Scope) or not is_opened(request):
+            return _said(400, "That address is wrong", "`scope` is `team` or `project`.")
+        opened = await self._desk.connections.connecting(cast("Scope", scope), asked_by=_THEMSELVES).begin()
+        return RedirectResponse(opened.link, 303)
 
     async def _show(self, request: Request, visitor: PrincipalId) -> Response:
         page = await self._desk.pages.find(request.path_params["handle"], visitor)
@@ -146,6 +157,8 @@ class Site:
                 return await endpoint(request, visitor)
             except NotFound:
                 return _gone()
+            except InputError as exc:
+                return _said(400, "That did not work", exc.message, exc.next_step)
             except ConvexMcpError as exc:
                 logger.info("pages: %s", exc.code)
                 return _said(502, "That did not work", in_words(exc), "Ask your assistant for a new link.")
@@ -159,6 +172,7 @@ class Site:
         return Browser(request, secure=self._origin.startswith("https:"))
 
 
+_THEMSELVES = "you, in this browser"
 _COOKIES = "Allow cookies for this address, and open the link again."
 
 

@@ -1,0 +1,138 @@
+"""The person's connection to Convex: asked for, looked at, given up. No credential passes through any of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from mcp_convex.boundary.operations import Call, Nothing, operation
+from mcp_convex.domain.connections import Connection, ConnectionId, Scope
+from mcp_convex.domain.errors import InvalidArguments
+from mcp_convex.domain.models import Model, Target, WorkspaceId
+from mcp_convex.domain.pushes import Diagnostic, FailureClass, Outcome, PushRecord, Stage
+
+_SHOWN_DIAGNOSTICS = 20
+
+
+class ConnectAsked(Model):
+    scope: Scope = Field(
+        default="team",
+        description="`team` can create projects; `project` opens one that exists, and is the smaller risk.",
+    )
+
+
+class ConnectAnswered(Model):
+    """Where to send the person's browser."""
+
+    connection: Connection | None = Field(description="As it stands until the person has finished.")
+    url: str = Field(description="For the person's browser only, and once.")
+    signs_in: bool = Field(
+        description="Whether the link itself lets the browser in: send it to nobody but the person, at once. Where it"
+        " does not, the browser signs in with the issuer first."
+    )
+    expires_at: datetime
+    next_step: str
+
+
+class LastPush(Model):
+    """What came of the workspace's latest push."""
+
+    id: str
+    started_at: datetime
+    outcome: Outcome
+    stage: Stage = Field(description="How far it came.")
+    failure: FailureClass | None
+    duration_s: float = Field(description="Seconds.")
+    diagnostics: tuple[Diagnostic, ...] = Field(description=f"The first {_SHOWN_DIAGNOSTICS}.")
+
+
+class StatusAnswered(Model):
+    """How the workspace stands."""
+
+    connection: Connection | None = Field(description="The newest of this principal's.")
+    connections: tuple[Connection, ...] = Field(description="All of them, newest first: one a team or project.")
+    target: Target | None = Field(description="None while the embedded deployment of this server serves.")
+    last_push: LastPush | None = Field(description="None before the first, or where the token may not know of pushes.")
+
+
+class DisconnectAsked(Model):
+    connection: str | None = Field(
+        default=None, max_length=100, description="The `id` of one; not needed where there is only one."
+    )
+
+
+class DisconnectAnswered(Model):
+    connection: Connection | None = Field(description="The one that is no more; none where there was none.")
+    revoked: bool = Field(description="Whether Convex itself has forgotten the grant, too.")
+    unlinked: tuple[WorkspaceId, ...] = Field(description="Workspaces whose deployment came through it.")
+    next_step: str
+
+
+@operation("POST", "/api/convex/connect", tool="connect", comes_to="asked")
+async def connect(call: Call, asked: ConnectAsked) -> ConnectAnswered:
+    """
+    Ask the person to connect their Convex account, on a page in their browser.
+
+    While they have not finished, another call gives another link to the same connection. A
+    backend that the operator trusts gets a link that lets the browser in.
+    """
+    errand = call.services.connections.connecting(asked.scope, asked_by=call.client)
+    page = await errand.begin()
+    way = await call.services.pages.ticket_to(page.link) if call.vouches else page
+    return ConnectAnswered(
+        connection=(await errand.outcome(page.id, 0)).connection,
+        url=way.link,
+        signs_in=call.vouches,
+        expires_at=way.expires_at,
+        next_step="Send the person's browser to `url`, and look at the status until the connection is `connected`.",
+    )
+
+
+@operation("GET", "/api/convex/status", tool="get_connection")
+async def status(call: Call, asked: Nothing) -> StatusAnswered:
+    """Tell how the workspace stands: connection, deployment, and the latest push."""
+    del asked
+    seen = await call.services.connections.look()
+    latest = await anext(call.services.pushes.latest(), None) if call.serving.shows("push") else None
+    return StatusAnswered(
+        connection=seen.connections[0] if seen.connections else None,
+        connections=seen.connections,
+        target=seen.target,
+        last_push=None if latest is None else _shown(latest),
+    )
+
+
+@operation("POST", "/api/convex/disconnect", tool="disconnect")
+async def disconnect(call: Call, asked: DisconnectAsked) -> DisconnectAnswered:
+    """
+    Forget a connection: delete its credential and unlink the deployments that came through it.
+
+    Their data stays at Convex. Where there is none any more, nothing is done, and that is no error.
+    """
+    there = [connection.id for connection in (await call.services.connections.look()).connections]
+    wanted = there[0] if there and asked.connection is None else asked.connection
+    if asked.connection is None and len(there) > 1:
+        raise InvalidArguments(
+            "There are several connections.", next_step="Pass the `id` of one, as the status has it."
+        )
+    if wanted is None or wanted not in there:
+        return DisconnectAnswered(connection=None, revoked=False, unlinked=(), next_step="Nothing remains to be done.")
+    done = await call.services.connections.disconnect(ConnectionId(wanted))
+    return DisconnectAnswered(**{name: getattr(done, name) for name in DisconnectAnswered.model_fields})
+
+
+def _shown(record: PushRecord) -> LastPush:
+    result = record.result
+    return LastPush(
+        id=record.id,
+        started_at=record.started_at,
+        outcome=result.outcome,
+        stage=result.stage,
+        failure=result.failure,
+        duration_s=result.duration_s,
+        diagnostics=result.diagnostics[:_SHOWN_DIAGNOSTICS],
+    )
+
+
+OPERATIONS = (connect, status, disconnect)
