@@ -18,10 +18,17 @@ browser:
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
 	  || { echo "make test needs chromium on the PATH: install it, then call again"; exit 1; }
 
+# The store is tried on a real PostgreSQL as well, which Debian packages too. No server of it is started here.
+.PHONY: postgres
+postgres:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { echo "installing Debian's postgresql"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } \
+	  || { echo "make test needs PostgreSQL's server: install it, then call again"; exit 1; }
+
 demo: $(READY)
 	@$(BIN)/mcp-convex demo
 
-test: $(READY) browser
+test: $(READY) browser postgres
 	@$(BIN)/pytest -n 3 --dist worksteal
 
 check: $(READY)

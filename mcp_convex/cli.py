@@ -183,7 +183,7 @@ async def _set_up_auth(settings: Settings, args: argparse.Namespace) -> int:
 async def _keys(settings: Settings, _: argparse.Namespace) -> int:
     from mcp_convex.store import rotate_keys  # noqa: PLC0415 - only this command needs it
 
-    count = await rotate_keys(settings.data_dir, settings.encryption_keys)
+    count = await rotate_keys(settings.data_dir, settings.encryption_keys, url=settings.database_url)
     print(f"Encrypted {count} stored credentials anew with the newest key.")  # noqa: T201
     print("Older keys open nothing here any more; backups from before still need them.")  # noqa: T201
     return 0

@@ -65,6 +65,12 @@ def _secure(value: str) -> str:
 
 
 Folder = Annotated[Path, AfterValidator(_absolute)]
+def _postgres(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("should be a URL that begins with `postgresql://`")
+    return value
+
+
 Url = Annotated[str, AfterValidator(_secure)]
 Host = Annotated[Url, AfterValidator(lambda value: value.rstrip("/"))]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
@@ -109,6 +115,14 @@ class Settings(Model):
         " between them. Without it, a key file in the data directory serves.",
     )
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+    database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = Field(
+        default=None,
+        description="Keep the store in PostgreSQL, for several servers, instead of in the data directory:"
+        " `postgresql://name:password@host/database`. It needs `encryption_keys`, the same for each server.",
+    )
+    database_connections: int = Field(
+        default=10, ge=1, le=100, description="How many connections to PostgreSQL a server has at most, beside one."
+    )
         default="warning", description="What goes to standard error: `debug`, `info`, `warning` or `error`."
     )
     embedded_port: int | None = Field(
@@ -297,11 +311,12 @@ def load(flags: Mapping[str, str | bool | None], environ: Mapping[str, str]) -> 
     knobs = {knob.name: knob for knob in describe()}
     by_env = {knob.env: knob for knob in knobs.values()}
     wrong = [
-        *(_unknown(name, by_env) for name in environ if name.upper().startswith(_PREFIX) and name not in by_env),
+        *(_unknown(name, by_env) for name in environ if name.upper().startswith(_PREFIX) and name not in known),
         *(_misplaced(name, knobs) for name in flags if name not in knobs or knobs[name].is_secret),
     ]
     given: dict[str, object] = {"data_dir": _data_dir(environ, sys.platform), "workspace": Path()}
-    given |= {knob.name: environ[env] for env, knob in by_env.items() if environ.get(env)}
+    values = {**environ, **{env: _content(name, environ[name]) for name, env in files.items() if environ.get(name)}}
+    given |= {knob.name: values[env] for env, knob in by_env.items() if values.get(env)}
     given |= {name: flags[name] for name, knob in knobs.items() if knob.flag and flags.get(name) is not None}
     try:
         settings = Settings.model_validate(given, by_name=True)
@@ -333,12 +348,15 @@ def _shown(default: str | float | tuple[str, ...] | None) -> str:
         case _:
             return str(default)
 
+    For a secret, the variable of its name with `_FILE` may name a file that holds it.
 
 def _unknown(name: str, by_env: Mapping[str, Knob]) -> str:
     return f"`{name}` is no setting; the nearest is `{_nearest(name.upper(), by_env)}`."
 
 
 def _misplaced(name: str, knobs: Mapping[str, Knob]) -> str:
+    files = {f"{knob.env}_FILE": knob.env for knob in knobs.values() if knob.is_secret}
+    known = {*by_env, *files}
     if name in knobs:
         return f"`{knobs[name].env}` is a secret, which is read from the environment only."
     return f"`{name}` is no setting; the nearest is `{_nearest(name, knobs)}`."
@@ -356,5 +374,14 @@ def _said(error: ErrorDetails, knobs: Mapping[str, Knob], flags: Mapping[str, st
     source = knob.env if value is None or knob.flag is None else knob.flag
     wrong = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if knob.is_secret:
+def _content(name: str, file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise SettingsInvalid(
+            f"`{name}` names a file that cannot be read.", next_step="Correct it, and start again."
+        ) from None
+
+
         return f"`{source}` {wrong}."
     return f"`{source}` {wrong}, not `{redact(str(error['input']))[:_LONGEST_ECHO]}`."

@@ -130,9 +130,28 @@ def test_a_secret_is_not_taken_from_the_command_line() -> None:
     said = refusal({"encryption_keys": KEY}, {})
 
     assert "`MCP_CONVEX_ENCRYPTION_KEYS` is a secret, which is read from the environment only." == said
-    secrets = {"encryption_keys", "convex_oauth_client_secret", "e2b_api_key"}
+    secrets = {"encryption_keys", "database_url", "convex_oauth_client_secret", "e2b_api_key"}
     secrets |= {"introspection_client_secret", "sign_in_client_secret"}
     assert secrets == {knob.name for knob in describe() if knob.flag is None}
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://convex:canary@db/convex\n")
+    environ = {"MCP_CONVEX_DATABASE_URL_FILE": str(tmp_path / "url"), "E2B_API_KEY_FILE": ""}
+
+    settings = load({}, environ)
+
+    assert settings.database_url is not None
+    assert "postgresql://convex:canary@db/convex" == settings.database_url.get_secret_value()
+    assert "canary" not in repr(settings)
+    assert "`E2B_API_KEY_FILE` names a file that cannot be read." == refusal({}, {"E2B_API_KEY_FILE": str(tmp_path)})
+    assert "is no setting" in refusal({}, {"MCP_CONVEX_LOG_LEVEL_FILE": "x"})
+
+
+def test_a_database_that_is_no_postgres_is_refused_without_its_password() -> None:
+    said = refusal({}, {"MCP_CONVEX_DATABASE_URL": "mysql://convex:canary@db/convex"})
+
+    assert "`MCP_CONVEX_DATABASE_URL` should be a URL that begins with `postgresql://`." == said
 
 
 def test_settings_do_not_print_their_secrets() -> None:

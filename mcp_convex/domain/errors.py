@@ -44,6 +44,7 @@ Every failure this server reports on purpose:
 A leaf has a `code` that never changes once released. Anything else that reaches
 the tool boundary is a bug in this server and is reported as `internal_error`.
 """
+    + StoreUnreachable              store_unreachable
 
 from __future__ import annotations
 
@@ -294,3 +295,10 @@ class SettingsInvalid(SandboxError):
     """A setting, flag or record that the operator gave is unknown or out of range."""
 
     code = "settings_invalid"
+class StoreUnreachable(SandboxError):
+    """The database does not answer, broke off, or has no room for the call now."""
+
+    code = "store_unreachable"
+    retry: ClassVar[Retry] = "same_call"
+
+

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -76,7 +76,7 @@ async def opened_shared(settings: Settings, tuning: Tuning | None) -> AsyncGener
     """
     hide_memory()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_data_dir(settings.data_dir, settings.encryption_keys))
+        store = await stack.enter_async_context(_store(settings))
         api = HttpDeploymentApi()
         stack.push_async_callback(api.close)
         management = HttpManagementApi(settings.provision_host, dashboard_host=settings.dashboard_host)
@@ -132,6 +132,15 @@ async def _sandbox(settings: Settings, place: Place, shared: Shared) -> Sandbox:
         gate_socket=None if socket is None else lambda: socket,
         npm_env=npm_environment(os.environ),
     )
+
+def _store(settings: Settings) -> AbstractAsyncContextManager[Store]:
+    return open_data_dir(
+        settings.data_dir,
+        settings.encryption_keys,
+        url=settings.database_url,
+        connections=settings.database_connections,
+    )
+
 
 
 def _e2b_sandbox(settings: Settings, place: Place, store: Store) -> Sandbox:

@@ -3,113 +3,126 @@
 from __future__ import annotations
 
 import math
-import sqlite3
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Hashable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
-from types import MappingProxyType
+from typing import NamedTuple
 
 import anyio
-from pydantic import ValidationError
-from sqlalchemy import URL
+from pydantic import SecretStr, ValidationError
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from mcp_convex.domain.errors import ConvexMcpError, DirectoryUnusable, DiskFull, StoreCorrupt
-from mcp_convex.store import dialects
-from mcp_convex.store.files import check_usable, make_private
+from mcp_convex.domain.errors import ConvexMcpError, StoreCorrupt, StoreUnreachable
+from mcp_convex.store import dialects, sqlite
+from mcp_convex.store.changes import Changes
 
-_PRIMARY_CODE = 0xFF
-"""The bits of a SQLite result code that say what happened; those above say where."""
+DatabasePlace = Path | SecretStr
+"""A SQLite file, or the URL of a PostgreSQL database, which bears a password."""
 
-_NO_ROOM = (DiskFull, "has no space left to grow", "Free some space and try again.")
-_UNUSABLE = (DirectoryUnusable, "cannot be read or written", "Make it writable for this account and start again.")
-_DAMAGED = (StoreCorrupt, "is damaged or is not a store", "Restore it from a backup or move it away.")
-_MEANINGS: Mapping[int, tuple[type[ConvexMcpError], str, str]] = MappingProxyType(
-    {
-        sqlite3.SQLITE_FULL: _NO_ROOM,
-        # The file that goes with the log takes its space when the store is opened.
-        sqlite3.SQLITE_IOERR_SHMSIZE: _NO_ROOM,
-        sqlite3.SQLITE_CORRUPT: _DAMAGED,
-        sqlite3.SQLITE_NOTADB: _DAMAGED,
-        # Our statements fit the schema, so that one which fails has met another.
-        sqlite3.SQLITE_ERROR: _DAMAGED,
-        sqlite3.SQLITE_CANTOPEN: _UNUSABLE,
-        sqlite3.SQLITE_READONLY: _UNUSABLE,
-        sqlite3.SQLITE_PERM: _UNUSABLE,
-        sqlite3.SQLITE_IOERR: _UNUSABLE,
-        sqlite3.SQLITE_BUSY: (
-            DirectoryUnusable,
-            f"was locked by another process for {dialects.BUSY_S} seconds",
-            "End what holds it open, such as a backup or a database browser, and try again.",
-        ),
-    }
-)
+
+class Backend(NamedTuple):
+    """One kind of database, open, and how it says what is wrong."""
+
+    engine: AsyncEngine
+    name: str
+    """What errors call it."""
+    failures: tuple[type[Exception], ...]
+    meaning: Callable[[BaseException, str], ConvexMcpError | None]
+    patience_s: float = 0
+    """How long a transaction waits to begin while the database cannot be reached."""
+    changes: Changes | None = None
+    """Tells whether anybody has committed; None where that would cost as much as reading."""
 
 
 class Database:
     """
-    An engine, and the two kinds of transaction on it.
+    A backend, and the two kinds of transaction on it.
 
     Their blocks are a few statements long and hold no other work. A cancellation waits for
     their end, so that none is ever cut in half.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        dialects.prepare(engine)
-        self._name = str(engine.url.database)
-        self._engine = engine
-        self._for_reading = dialects.for_reading(engine)
+    def __init__(self, backend: Backend) -> None:
+        dialects.prepare(backend.engine)
+        self._backend = backend
+        self._for_reading = dialects.for_reading(backend.engine)
         # SQLite lets one write at a time, and whoever waits for that inside it may never come to it.
-        self._one_writer = anyio.CapacityLimiter(1 if dialects.writes_one_at_a_time(engine) else math.inf)
+        self._one_writer = anyio.CapacityLimiter(1 if dialects.writes_one_at_a_time(backend.engine) else math.inf)
+
+    def version(self) -> Hashable | None:
+        """Return what the next commit, of whatever process, makes another; None where nothing tells."""
+        return None if self._backend.changes is None else self._backend.changes.version()
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """Open a transaction that reads one state of the database."""
-        with anyio.CancelScope(shield=True), _translated(self._name):
-            async with self._for_reading.begin() as connection:
-                yield connection
+        async with self._transaction(self._for_reading, nullcontext()) as connection:
+            yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
         """Open a transaction that is committed at the end of the block, or rolled back if it raises."""
-        with anyio.CancelScope(shield=True), _translated(self._name):
-            async with self._one_writer, self._engine.begin() as connection:
+        async with self._transaction(self._backend.engine, self._one_writer) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(
+        self, engine: AsyncEngine, turn: AbstractAsyncContextManager[None]
+    ) -> AsyncGenerator[AsyncConnection]:
+        with anyio.CancelScope(shield=True) as shield, self._translated():
+            async with turn, aclosing(await self._connected(engine, shield)) as connection, connection.begin():
                 yield connection
+
+    async def _connected(self, engine: AsyncEngine, shield: anyio.CancelScope) -> AsyncConnection:
+        """Connect, again and again for a while: nothing was done yet that could be done twice."""
+        pause_s, until = _FIRST_PAUSE_S, anyio.current_time() + self._backend.patience_s
+        while True:
+            try:
+                with self._translated():
+                    return await engine.connect()
+            except StoreUnreachable:
+                if anyio.current_time() + pause_s > until:
+                    raise
+            shield.shield = False
+            await anyio.sleep(pause_s)
+            shield.shield = True
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        """Turn what the database raises inside the block into a `ConvexMcpError`, where it is no fault of ours."""
+        try:
+            yield
+        except (DBAPIError, *self._backend.failures) as exc:
+            if (said := self._backend.meaning(exc, self._backend.name)) is None:
+                raise
+            raise said from exc
+
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
 
 
 @asynccontextmanager
-async def opened_database(place: Path | str) -> AsyncGenerator[Database]:
-    """Open the SQLite file or the SQLAlchemy URL *place*; on leaving, close every connection."""
-    if isinstance(place, Path):
-        with _translated(str(place)):
-            make_private(place, dialects.make_empty)
-        # Here rather than by connecting: SQLite would fall back to reading only, and when the file cannot be opened
-        # at all, aiosqlite 0.22 leaves a thread that outlives the event loop and prints a traceback.
-        check_usable(place)
-        engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(place)), hide_parameters=True)
-    else:
-        engine = create_async_engine(place, hide_parameters=True)
+async def opened_database(place: DatabasePlace, *, connections: int = 10) -> AsyncGenerator[Database]:
+    """Open *place*, with so many *connections* to a server at most; on leaving, close every one."""
+    backend = _backend(place, connections)
     try:
-        yield Database(engine)
+        yield Database(backend)
     finally:
+        if backend.changes is not None:
+            backend.changes.close()
         with anyio.CancelScope(shield=True):
-            await engine.dispose()
+            await backend.engine.dispose()
 
 
-@contextmanager
-def _translated(name: str) -> Generator[None]:
-    """Turn what the database *name* raises inside the block into a `ConvexMcpError`, where it is no fault of ours."""
-    try:
-        yield
-    except (DBAPIError, sqlite3.Error) as exc:
-        cause = exc.orig if isinstance(exc, DBAPIError) else exc
-        code: int = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK)
-        meaning = _MEANINGS.get(code) or _MEANINGS.get(code & _PRIMARY_CODE)
-        if meaning is None:
-            raise
-        error, wrong, next_step = meaning
-        raise error(f"The store `{name}` {wrong}.", next_step=next_step) from exc
+def _backend(place: DatabasePlace, connections: int) -> Backend:
+    if isinstance(place, Path):
+        return Backend(sqlite.open_file(place), str(place), sqlite.FAILURES, sqlite.meaning, changes=Changes(place))
+    from mcp_convex.store import postgres  # noqa: PLC0415 - an extra
+
+    engine = postgres.open_url(place, connections)
+    return Backend(engine, "PostgreSQL", postgres.FAILURES, postgres.meaning, postgres.PATIENCE_S)
 
 
 @contextmanager

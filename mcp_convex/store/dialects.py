@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from collections.abc import Mapping
-from contextlib import closing
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Double, Executable, Table, event, text
+from sqlalchemy import Connection, Double, Executable, String, Table, event, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -17,6 +15,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
+
+from mcp_convex.domain.errors import SettingsInvalid
 
 BUSY_S = 5
 """Seconds that a call waits for another process to finish writing."""
@@ -27,6 +27,7 @@ _CONNECTED = (
     # What was deleted is overwritten: a disconnected credential does not linger in a free page.
     "PRAGMA secure_delete = ON",
 )
+OLDEST_POSTGRES = 14
 _MIGRATION_LOCK = 0x636F6E766578
 """A number that no other program is likely to lock in the same database: `convex` in ASCII."""
 
@@ -48,11 +49,21 @@ def _(_element: database_clock, _compiler: SQLCompiler, **_: Any) -> str:
     return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
 
 
-def make_empty(path: Path) -> None:
-    """Make the empty file *path* a SQLite database with a write-ahead log, so that readers wait for no writer."""
-    # Before anybody else sees the file: processes that change the mode at the same time fail one another.
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
+class database_name(FunctionElement[str]):  # noqa: N801 - as above
+    """What the database is called: the path of SQLite's file."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(database_name, "sqlite")
+def _(_element: database_name, _compiler: SQLCompiler, **_: Any) -> str:
+    return "(SELECT file FROM pragma_database_list WHERE name = 'main')"
+
+
+@compiles(database_name, "postgresql")
+def _(_element: database_name, _compiler: SQLCompiler, **_: Any) -> str:
+    return "CAST(current_database() AS varchar)"
 
 
 def prepare(engine: AsyncEngine) -> None:
@@ -63,8 +74,10 @@ def prepare(engine: AsyncEngine) -> None:
 
 
 def for_reading(engine: AsyncEngine) -> AsyncEngine:
-    """Return *engine* for transactions that only read and so wait for no writer."""
-    return engine.execution_options(sqlite_begin="BEGIN")
+    """Return *engine* for transactions that only read, all of them from one state, and so wait for no writer."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(sqlite_begin="BEGIN")
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
 def writes_one_at_a_time(engine: AsyncEngine) -> bool:
@@ -75,7 +88,39 @@ def writes_one_at_a_time(engine: AsyncEngine) -> bool:
 def lock_schema(connection: Connection) -> None:
     """Let no other process migrate until this transaction ends. SQLite's writing transactions do so by themselves."""
     if connection.dialect.name == "postgresql":
+        # Another's migration, and this one, may take longer than any call.
+        for bound in ("lock_timeout", "statement_timeout"):
+            connection.execute(text(f"SET LOCAL {bound} = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+
+
+async def one_at_a_time(connection: AsyncConnection, *of_what: str) -> None:
+    """Have the transactions that name *of_what* wait for one another. SQLite's writing ones do so by themselves."""
+    if connection.dialect.name == "postgresql":
+        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+        await connection.execute(lock, {"name": json.dumps(of_what)})
+
+
+def check_server(connection: Connection) -> None:
+    """
+    Return if the database's server is one that the store can be kept at.
+
+    Raises:
+        SettingsInvalid: It is too old, or the database has another encoding than UTF-8.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    version = int((connection.dialect.server_version_info or (0,))[0])
+    if version < OLDEST_POSTGRES:
+        raise SettingsInvalid(
+            f"The server is PostgreSQL {version}; this version works with {OLDEST_POSTGRES} and newer.",
+            next_step="Upgrade the server, or set MCP_CONVEX_DATABASE_URL to another.",
+        )
+    if (encoding := connection.scalar(text("SHOW server_encoding"))) != "UTF8":
+        raise SettingsInvalid(
+            f"The database has the encoding {encoding}, which cannot hold every text.",
+            next_step="Make one with `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`.",
+        )
 
 
 def upsert(

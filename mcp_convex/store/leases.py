@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import anyio
 from sqlalchemy import ColumnElement, delete, update
 
-from mcp_convex.domain.errors import ConvexMcpError, PushUnderWay
+from mcp_convex.domain.errors import ConvexMcpError, PushUnderWay, StoreUnreachable
 from mcp_convex.domain.ports import LeaseStore
 from mcp_convex.store.database import Database
 from mcp_convex.store.dialects import database_clock, upsert
@@ -81,12 +81,18 @@ class SqlLeaseStore(LeaseStore):
         while not lease.lost:
             await anyio.sleep(lease.ttl_s / 3)
             asked_at = anyio.current_time()
-            try:
-                lease.lost = None if await self._extend(lease) else _taken(lease)
-                held_until = asked_at + lease.ttl_s
-            except ConvexMcpError as exc:
-                # A full disk or a locked database may pass before the lease does.
-                lease.lost = exc if anyio.current_time() >= held_until else None
+            failure: ConvexMcpError = _unreachable(lease)
+            with anyio.CancelScope(deadline=held_until):
+                try:
+                    if await self._extend(lease):
+                        held_until = asked_at + lease.ttl_s
+                    else:
+                        lease.lost = _taken(lease)
+                except ConvexMcpError as exc:
+                    # A full disk, a locked database or a server that restarts may pass before the lease does.
+                    failure = exc
+            if anyio.current_time() >= held_until:
+                lease.lost = lease.lost or failure
         scope.cancel()
 
     async def _extend(self, lease: _Lease) -> bool:
@@ -106,6 +112,12 @@ def _taken(lease: _Lease) -> PushUnderWay:
     return PushUnderWay(
         f"Another push has taken `{lease.name}`, since this one stood still too long.",
         next_step="Wait until the other has ended, then push again.",
+    )
+
+
+def _unreachable(lease: _Lease) -> StoreUnreachable:
+    return StoreUnreachable(
+        f"The store was away for as long as the lease `{lease.name}` lasts.", next_step="Repeat the call."
     )
 
 

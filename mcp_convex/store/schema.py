@@ -23,8 +23,10 @@ async def bring_to_head(database: Database) -> None:
 
     Raises:
         StoreCorrupt: The database is of a newer version, or another program's.
+        SettingsInvalid: Its server is not one that the store can be kept at.
     """
     async with database.reading() as connection:
+        await connection.run_sync(dialects.check_server)
         revision = await connection.run_sync(_revision)
     if revision != HEAD:
         async with _alone(), database.writing() as connection:
@@ -47,8 +49,8 @@ def _revision(connection: Connection) -> str | None:
         return None
     if "alembic_version" not in tables:
         raise StoreCorrupt(
-            f"The database `{connection.engine.url.database}` belongs to another program.",
-            next_step="Set MCP_CONVEX_DATA_DIR to a directory of its own.",
+            f"The database `{connection.scalar(dialects.database_name())}` belongs to another program.",
+            next_step="Set MCP_CONVEX_DATA_DIR to a directory, or MCP_CONVEX_DATABASE_URL to a database, of its own.",
         )
     return str(connection.scalar(text("SELECT version_num FROM alembic_version")))
 
@@ -63,7 +65,7 @@ def _upgrade(connection: Connection) -> None:
 
     if revision is not None and revision not in migrations.known():
         raise StoreCorrupt(
-            f"The store `{connection.engine.url.database}` was written by a newer version of mcp-convex.",
-            next_step="Upgrade mcp-convex, or set MCP_CONVEX_DATA_DIR to another directory.",
+            f"The store `{connection.scalar(dialects.database_name())}` was written by a newer version of mcp-convex.",
+            next_step="Upgrade mcp-convex, or set MCP_CONVEX_DATA_DIR or MCP_CONVEX_DATABASE_URL to another.",
         )
     migrations.upgrade(connection)

@@ -13,7 +13,7 @@ from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.ports.snapshots import SnapshotStore
 from mcp_convex.domain.snapshots import Snapshot
 from mcp_convex.store.database import Database, decoding
-from mcp_convex.store.dialects import upsert
+from mcp_convex.store.dialects import one_at_a_time, upsert
 from mcp_convex.store.encryption import Cipher
 from mcp_convex.store.tables import place, snapshot_contents, snapshots
 
@@ -39,6 +39,8 @@ class SqlSnapshotStore(SnapshotStore):
         }
         workspace = WorkspaceId(snapshot.workspace)
         async with self._database.writing() as connection:
+            # Another's pruning could not see what this transaction refers to.
+            await one_at_a_time(connection, "snapshots", principal, workspace)
             for digest, content in contents.items():
                 await connection.execute(upsert(connection, snapshot_contents, self._sealed(row, digest, content)))
             await connection.execute(upsert(connection, snapshots, row))

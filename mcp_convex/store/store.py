@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from sqlalchemy import Column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,7 +21,8 @@ from mcp_convex.domain.ports import (
 )
 from mcp_convex.store.audit import SqlAuditStore
 from mcp_convex.store.connections import SqlConnectionStore
-from mcp_convex.store.database import Database, opened_database
+from mcp_convex.store.database import Database, DatabasePlace, opened_database
+from mcp_convex.store.dev_servers import SqlDevServerStore
 from mcp_convex.store.encryption import Cipher
 from mcp_convex.store.journal import SqlFileJournal
 from mcp_convex.store.keys import KeyRing
@@ -76,8 +76,8 @@ class Store:
 
 
 @asynccontextmanager
-async def opened(database: Path | str, ring: KeyRing) -> AsyncGenerator[Store]:
+async def opened(place: DatabasePlace, ring: KeyRing, connections: int) -> AsyncGenerator[Store]:
     """Open the store as `open_store` says."""
-    async with opened_database(database) as connected:
+    async with opened_database(place, connections=connections) as connected:
         await bring_to_head(connected)
         yield Store(connected, ring)

@@ -1,20 +1,57 @@
-"""A store in a data directory of its own."""
+"""A store of its own for each test, on each of the two kinds of database."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from mcp_convex.store import KeyRing, open_store
+from mcp_convex.store.database import DatabasePlace
 from mcp_convex.store.store import Store
+from tests.doubles.postgres import PostgresServer, postgres_server
+from tests.store.raw import Raw, RawFile, RawServer
 from tests.store.records import new_key
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+async def _make(place: DatabasePlace) -> None:
+    async with open_store(place, KeyRing((new_key(),))):
+        pass
+
+
+@pytest.fixture(scope="session")
+def database_with_tables(postgres: PostgresServer) -> str:
+    name = postgres.new_database()
+    anyio.run(_make, postgres.url(name))
+    return name
+
+
+@pytest.fixture(scope="session")
+def file_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("template") / "store.db"
+    anyio.run(_make, file)
+    return file
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def raw(request: pytest.FixtureRequest, tmp_path: Path) -> Raw:
+    """A database beside the store, as another program sees it."""
+    if request.param == "sqlite":
+        return RawFile(tmp_path / "data" / "store.db", request.getfixturevalue("file_with_tables"))
+    return RawServer(request.getfixturevalue("postgres"), request.getfixturevalue("database_with_tables"))
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "store.db"
+def database(raw: Raw) -> DatabasePlace:
+    return raw.place
 
 
 @pytest.fixture
@@ -23,6 +60,6 @@ def ring() -> KeyRing:
 
 
 @pytest.fixture
-async def store(database: Path, ring: KeyRing) -> AsyncIterator[Store]:
+async def store(database: DatabasePlace, ring: KeyRing) -> AsyncIterator[Store]:
     async with open_store(database, ring) as opened:
         yield opened

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import anyio
 from anyio import to_thread
-from pydantic import SecretBytes
+from pydantic import SecretBytes, SecretStr
 
 from mcp_convex.domain.errors import PushUnderWay
 from mcp_convex.store import KeyRing, open_store
 
 
 async def main(database: str, name: str, ttl_s: str) -> None:
-    async with open_store(Path(database), KeyRing((SecretBytes(bytes(32)),))) as store:
+    place = SecretStr(database) if "://" in database else Path(database)
+    async with open_store(place, KeyRing((SecretBytes(bytes(32)),))) as store:
         say("ready")
         await to_thread.run_sync(sys.stdin.readline)
         said = "refused"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from mcp_convex.domain.connections import ConnectionId
 from mcp_convex.domain.errors import NotConnected, NotFound
 from mcp_convex.store import KeyRing, open_store
+from mcp_convex.store.database import DatabasePlace
 from mcp_convex.store.store import Store
+from tests.store.raw import Raw
 from tests.store.records import (
     ADA,
     BOB,
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.anyio
 FIRST, SECOND = ConnectionId("first"), ConnectionId("second")
 
 
-async def test_a_connection_is_read_back_whole_with_its_token(database: Path, ring: KeyRing) -> None:
+async def test_a_connection_is_read_back_whole_with_its_token(database: DatabasePlace, ring: KeyRing) -> None:
     async with open_store(database, ring) as store:
         await store.connections.put_token(ADA, connection(), token())
 
@@ -104,18 +105,13 @@ async def test_connections_with_the_same_id_are_each_their_principals_own(store:
     assert None is not await store.targets.get(ADA, CHAT)
 
 
-async def test_no_byte_of_a_token_or_verifier_is_in_the_files_while_there_or_deleted(
-    database: Path, ring: KeyRing
-) -> None:
-    def raw() -> bytes:
-        return b"".join(path.read_bytes() for path in database.parent.iterdir())
-
-    async with open_store(database, ring) as store:
+async def test_no_byte_of_a_token_or_verifier_is_in_the_database_there_or_deleted(raw: Raw, ring: KeyRing) -> None:
+    async with open_store(raw.place, ring) as store:
         await store.connections.put_token(ADA, connection(), token())
         await store.pages.add_flow(ADA, flow("s1"), verifier())
-        assert b"redirect_uri" in raw()
-        assert b"canary" not in raw()
+        assert b"redirect_uri" in raw.everything()
+        assert b"canary" not in raw.everything()
         await store.connections.delete(ADA, FIRST)
 
-    assert b"canary" not in raw()
-    assert b"redirect_uri" not in raw()
+    assert b"canary" not in raw.everything()
+    assert b"redirect_uri" not in raw.everything()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
 from mcp_convex.domain.models import FilePath
 from mcp_convex.store import KeyRing, open_store
+from mcp_convex.store.database import DatabasePlace
 from mcp_convex.store.store import Store
+from tests.store.raw import Raw
 from tests.store.records import ADA, BOB, CHAT, SHOP, new_key
 
 pytestmark = pytest.mark.anyio
@@ -18,17 +19,17 @@ A, B = FilePath("convex/a.ts"), FilePath("convex/b.ts")
 EVERY_BYTE = bytes(range(256))
 
 
-async def test_what_was_recorded_is_read_back_whole_after_the_store_was_closed(database: Path, ring: KeyRing) -> None:
-    async with open_store(database, ring) as store:
+async def test_what_was_recorded_is_read_back_whole_after_the_store_was_closed(raw: Raw, ring: KeyRing) -> None:
+    async with open_store(raw.place, ring) as store:
         await store.journal.record(ADA, CHAT, {A: b"canary-one", B: EVERY_BYTE})
 
-    async with open_store(database, ring) as store:
+    async with open_store(raw.place, ring) as store:
         state = await store.journal.state(ADA, CHAT)
         contents = await store.journal.contents(ADA, CHAT, [A, B, FilePath("convex/none.ts")])
 
     assert {A: b"canary-one", B: EVERY_BYTE} == contents
     assert (256, sha256(EVERY_BYTE).hexdigest()) == (state.files[B].size, state.files[B].sha256)
-    assert b"canary" not in b"".join(file.read_bytes() for file in database.parent.iterdir())
+    assert b"canary" not in raw.everything()
 
 
 async def test_each_write_makes_a_version_and_a_deletion_is_remembered(store: Store) -> None:
@@ -63,7 +64,7 @@ async def test_thousands_of_files_are_recorded_and_read_at_once(store: Store) ->
     assert files == await store.journal.contents(ADA, CHAT, files)
 
 
-async def test_rotating_the_keys_encrypts_the_files_anew(database: Path, ring: KeyRing) -> None:
+async def test_rotating_the_keys_encrypts_the_files_anew(database: DatabasePlace, ring: KeyRing) -> None:
     newer = KeyRing((new_key(), *ring.keys))
     async with open_store(database, ring) as store:
         await store.journal.record(ADA, CHAT, {A: b"one", B: None})

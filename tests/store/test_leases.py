@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from anyio.streams.text import TextReceiveStream
 from mcp_convex.domain.errors import PushUnderWay, StoreCorrupt
 from mcp_convex.store import KeyRing, open_store
 from mcp_convex.store.store import Store
+from tests.store.raw import Raw
 
 pytestmark = pytest.mark.anyio
 
@@ -45,9 +45,9 @@ class Holder:
 
 
 @asynccontextmanager
-async def holder(database: Path, name: str, ttl_s: float) -> AsyncIterator[Holder]:
+async def holder(raw: Raw, name: str, ttl_s: float) -> AsyncIterator[Holder]:
     script = str(Path(__file__).with_name("holder.py"))
-    async with await anyio.open_process([sys.executable, script, str(database), name, str(ttl_s)], stderr=None) as it:
+    async with await anyio.open_process([sys.executable, script, raw.argument, name, str(ttl_s)], stderr=None) as it:
         assert it.stdout is not None
         try:
             yield Holder(it, TextReceiveStream(it.stdout))
@@ -95,10 +95,10 @@ async def test_a_cancelled_holder_releases_the_lease(store: Store) -> None:
         pass
 
 
-async def test_among_racing_processes_exactly_one_holds(database: Path) -> None:
+async def test_among_racing_processes_exactly_one_holds(raw: Raw) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(anyio.fail_after(60))
-        holders = [await stack.enter_async_context(holder(database, "a", LONG_S)) for _ in range(4)]
+        holders = [await stack.enter_async_context(holder(raw, "a", LONG_S)) for _ in range(4)]
         assert ["ready"] * 4 == [await each.says() for each in holders]
         for each in holders:
             await each.go()
@@ -106,8 +106,8 @@ async def test_among_racing_processes_exactly_one_holds(database: Path) -> None:
         assert ["held", "refused", "refused", "refused"] == sorted([await each.says() for each in holders])
 
 
-async def test_the_lease_of_a_killed_process_expires(database: Path, store: Store) -> None:
-    async with holder(database, "a", SHORT_S) as other:
+async def test_the_lease_of_a_killed_process_expires(raw: Raw, store: Store) -> None:
+    async with holder(raw, "a", SHORT_S) as other:
         with anyio.fail_after(30):
             await other.says()
             await other.go()
@@ -121,15 +121,15 @@ async def test_the_lease_of_a_killed_process_expires(database: Path, store: Stor
         await hold_once_free(store, "a")
 
 
-async def test_a_lease_is_renewed_for_as_long_as_its_block_runs(database: Path, store: Store, ring: KeyRing) -> None:
-    async with store.leases.hold("a", ttl_s=SHORT_S), open_store(database, ring) as other:
+async def test_a_lease_is_renewed_for_as_long_as_its_block_runs(raw: Raw, store: Store, ring: KeyRing) -> None:
+    async with store.leases.hold("a", ttl_s=SHORT_S), open_store(raw.place, ring) as other:
         with anyio.move_on_after(3 * SHORT_S):
             await hold_once_free(other, "a")
             pytest.fail("held twice")
 
 
-async def test_a_process_that_stood_still_loses_its_lease_and_stops_what_it_did(database: Path, store: Store) -> None:
-    async with holder(database, "a", SHORT_S) as other:
+async def test_a_process_that_stood_still_loses_its_lease_and_stops_what_it_did(raw: Raw, store: Store) -> None:
+    async with holder(raw, "a", SHORT_S) as other:
         with anyio.fail_after(30):
             await other.says()
             await other.go()
@@ -143,13 +143,10 @@ async def test_a_process_that_stood_still_loses_its_lease_and_stops_what_it_did(
             assert "lost" == await other.says()
 
 
-async def test_a_holder_that_cannot_reach_the_store_gives_up_when_its_time_is_over(
-    database: Path, store: Store
-) -> None:
+async def test_a_holder_that_cannot_reach_the_store_gives_up_when_its_time_is_over(raw: Raw, store: Store) -> None:
     async def hold_while_the_store_breaks() -> None:
         async with store.leases.hold("a", ttl_s=SHORT_S):
-            with closing(sqlite3.connect(database)) as broken, broken:
-                broken.execute("DROP TABLE leases")
+            raw.execute("DROP TABLE leases")
             await anyio.sleep_forever()
 
     with anyio.fail_after(30), pytest.raises(StoreCorrupt):

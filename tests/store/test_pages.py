@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
-from pathlib import Path
 
 import anyio
 import pytest
 
 from mcp_convex.domain.errors import NotFound
 from mcp_convex.store.store import Store
+from tests.store.raw import Raw
 from tests.store.records import ADA, BOB, PAST, VERIFIER_CANARY, flow, page, verifier
 
 pytestmark = pytest.mark.anyio
 
 HANDLES = 12
-
-
-def rows(database: Path, table: str) -> int:
-    with closing(sqlite3.connect(database)) as other:
-        return int(other.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - of this file
 
 
 async def test_a_page_is_found_as_often_as_one_likes_and_taken_once(store: Store) -> None:
@@ -55,22 +48,22 @@ async def test_what_has_expired_is_neither_found_nor_taken(store: Store) -> None
             await refused
 
 
-async def test_what_has_expired_leaves_the_store_when_the_next_is_added(database: Path, store: Store) -> None:
+async def test_what_has_expired_leaves_the_store_when_the_next_is_added(raw: Raw, store: Store) -> None:
     for name in ("1", "2"):
         await store.pages.add(ADA, page(name, expires=PAST))
         await store.pages.add_flow(ADA, flow(name, expires=PAST), verifier())
 
-    assert (1, 1) == (rows(database, "pages"), rows(database, "flows"))
+    assert [(1, 1)] == raw.execute("SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM flows)")
 
 
-async def test_each_page_and_flow_is_taken_by_exactly_one_of_several_processes(database: Path, store: Store) -> None:
+async def test_each_page_and_flow_is_taken_by_exactly_one_of_several_processes(raw: Raw, store: Store) -> None:
     for number in range(HANDLES):
         await store.pages.add(ADA, page(f"{number}"))
         await store.pages.add_flow(ADA, flow(f"{number}"), verifier())
     taken: list[str] = []
 
     async def take_all() -> None:
-        ran = await anyio.run_process([sys.executable, "-c", _TAKER, str(database)], stderr=subprocess.DEVNULL)
+        ran = await anyio.run_process([sys.executable, "-c", _TAKER, raw.argument], stderr=subprocess.DEVNULL)
         taken.extend(ran.stdout.decode().split())
 
     with anyio.fail_after(60):
@@ -83,11 +76,12 @@ async def test_each_page_and_flow_is_taken_by_exactly_one_of_several_processes(d
 
 _TAKER = f"""
 import anyio, pathlib, sys
-from pydantic import SecretBytes
+from pydantic import SecretBytes, SecretStr
 from mcp_convex.domain.errors import NotFound, StoreCorrupt
 from mcp_convex.store import KeyRing, open_store
 async def main():
-    async with open_store(pathlib.Path(sys.argv[1]), KeyRing((SecretBytes(bytes(32)),))) as store:
+    place = SecretStr(sys.argv[1]) if "://" in sys.argv[1] else pathlib.Path(sys.argv[1])
+    async with open_store(place, KeyRing((SecretBytes(bytes(32)),))) as store:
         for number in range({HANDLES}):
             try:
                 await store.pages.take(str(number))

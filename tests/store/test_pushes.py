@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-from pathlib import Path
-
 import pytest
 
 from mcp_convex.domain.errors import NotFound, StoreCorrupt
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.store.pushes import KEPT
 from mcp_convex.store.store import Store
+from tests.store.raw import Raw
 from tests.store.records import ADA, BOB, CHAT, SHOP, push
 
 pytestmark = pytest.mark.anyio
@@ -81,10 +78,9 @@ async def test_a_reader_that_stops_early_leaves_the_store_usable(store: Store) -
     await store.pushes.add(ADA, push(9))
 
 
-async def test_a_record_that_this_version_cannot_read_is_named_as_such(store: Store, database: Path) -> None:
+async def test_a_record_that_this_version_cannot_read_is_named_as_such(store: Store, raw: Raw) -> None:
     await store.pushes.add(ADA, push(1))
-    with closing(sqlite3.connect(database)) as other, other:
-        other.execute("""UPDATE pushes SET record = '{"id": "push0001", "of_the_future": true}'""")
+    raw.execute("""UPDATE pushes SET record = '{"id": "push0001", "of_the_future": true}'""")
 
     with pytest.raises(StoreCorrupt, match="shape"):
         await store.pushes.get(ADA, "push0001")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from mcp_convex.domain.snapshots import Snapshot
 from mcp_convex.store import KeyRing, open_store
 from mcp_convex.store.snapshots import KEPT
 from mcp_convex.store.store import Store
+from tests.store.raw import Raw
 from tests.store.records import ADA, BOB, CHAT, SHOP, new_key
 
 pytestmark = pytest.mark.anyio
@@ -100,14 +100,14 @@ async def test_more_files_than_one_statement_takes_are_one_snapshot(store: Store
     assert set(files.values()) == set((await store.snapshots.contents(ADA, CHAT, digests)).values())
 
 
-async def test_the_contents_are_sealed_and_turn_with_the_keys(database: Path, ring: KeyRing) -> None:
-    async with open_store(database, ring) as store:
+async def test_the_contents_are_sealed_and_turn_with_the_keys(raw: Raw, ring: KeyRing) -> None:
+    async with open_store(raw.place, ring) as store:
         await keep(store, 1, schema=b"const recognisable = 1;")
-    assert not [path for path in database.parent.iterdir() if b"recognisable" in path.read_bytes()]
+    assert b"recognisable" not in raw.everything()
 
     newer = new_key()
-    async with open_store(database, KeyRing((newer, *ring.keys))) as store:
+    async with open_store(raw.place, KeyRing((newer, *ring.keys))) as store:
         await store.rotate()
-    async with open_store(database, KeyRing((newer,))) as store:
+    async with open_store(raw.place, KeyRing((newer,))) as store:
         contents = await store.snapshots.contents(ADA, CHAT, {digest(b"const recognisable = 1;")})
     assert [b"const recognisable = 1;"] == list(contents.values())

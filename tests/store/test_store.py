@@ -26,6 +26,12 @@ from tests.store.records import ADA, BOB, CANARY, CHAT, SHOP, connection, push, 
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """The file that all here is about."""
+    return tmp_path / "data" / "store.db"
+
+
 async def refusal(database: Path, ring: KeyRing) -> ConvexMcpError:
     """Try to open *database*, and check that it was left as it is."""
     before = database.read_bytes() if database.is_file() else None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from mcp_convex.domain.models import Target
 from mcp_convex.domain.ports import Reach
 from mcp_convex.store import KeyRing, open_store
+from mcp_convex.store.database import DatabasePlace
 from mcp_convex.store.store import Store
+from tests.store.raw import Raw
 from tests.store.records import ADA, BOB, CANARY, CHAT, SHOP, reach
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ async def test_a_workspace_that_was_never_linked_has_no_target(store: Store) -> 
     assert None is await store.targets.get(ADA, CHAT)
 
 
-async def test_a_target_is_read_back_whole_after_the_store_was_closed(database: Path, ring: KeyRing) -> None:
+async def test_a_target_is_read_back_whole_after_the_store_was_closed(database: DatabasePlace, ring: KeyRing) -> None:
     target = Target(kind="cloud", name="happy-otter-123", url="https://a.example", site_url="https://b.example")
     async with open_store(database, ring) as store:
         await store.targets.put(ADA, CHAT, Reach(target, reach().credential))
@@ -63,22 +63,18 @@ async def test_a_principal_reaches_only_what_is_theirs(store: Store) -> None:
     assert "ada.example" == found.target.name
 
 
-async def test_no_byte_of_a_key_is_in_the_files_while_open_or_closed(database: Path, ring: KeyRing) -> None:
-    def raw() -> bytes:
-        return b"".join(path.read_bytes() for path in database.parent.iterdir())
-
-    async with open_store(database, ring) as store:
+async def test_no_byte_of_a_key_is_in_the_database_while_open_or_closed(raw: Raw, ring: KeyRing) -> None:
+    async with open_store(raw.place, ring) as store:
         await store.targets.put(ADA, CHAT, reach())
-        assert {"store.db", "store.db-wal", "store.db-shm"} == {path.name for path in database.parent.iterdir()}
-        assert b"convex.example.com" in raw()
-        assert b"canary" not in raw()
-    assert b"convex.example.com" in raw()
-    assert b"canary" not in raw()
+        assert b"convex.example.com" in raw.everything()
+        assert b"canary" not in raw.everything()
+    assert b"convex.example.com" in raw.everything()
+    assert b"canary" not in raw.everything()
 
 
-async def test_what_was_unlinked_is_overwritten_in_the_file(database: Path, ring: KeyRing) -> None:
-    async with open_store(database, ring) as store:
+async def test_what_was_unlinked_is_overwritten(raw: Raw, ring: KeyRing) -> None:
+    async with open_store(raw.place, ring) as store:
         await store.targets.put(ADA, CHAT, reach("gone.example"))
         await store.targets.delete(ADA, CHAT)
 
-    assert b"gone.example" not in database.read_bytes()
+    assert b"gone.example" not in raw.everything()

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
-from functools import cache
-from pathlib import Path
+from functools import partial
 from typing import Any, TypeVar
 
-import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from mcp_convex.domain.connections import ConnectionId
 from mcp_convex.domain.errors import NotConnected, NotFound
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.store import KeyRing, open_store
+from mcp_convex.store.database import DatabasePlace
 from mcp_convex.store.store import Store
+from tests.store.raw import Raw
 from tests.store.records import ADA, BOB, NOW, connection, event, flow, new_key, page, push, reach, run, token, verifier
 
 T = TypeVar("T")
@@ -38,17 +37,8 @@ LOOKS_EVERY = 4
 EXAMPLES, STEPS = 15, 25
 
 
-@cache
-def _empty_store() -> bytes:
-    """Return a store that is made once: its migrations take longer than all that an example does."""
-
-    async def make(database: Path) -> bytes:
-        async with open_store(database, KeyRing((new_key(),))):
-            pass
-        return database.read_bytes()
-
-    with tempfile.TemporaryDirectory() as folder:
-        return anyio.run(make, Path(folder) / "store.db")
+Places = Iterator[DatabasePlace]
+"""Empty stores, one after another."""
 
 
 class TwoPrincipals(RuleBasedStateMachine):
@@ -58,8 +48,9 @@ class TwoPrincipals(RuleBasedStateMachine):
     Every secret is named after whose it is, and no other, so that a wrong one shows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, places: Places) -> None:
         super().__init__()
+        self.place = next(places)
         self.count = itertools.count()
         self.steps = 0
         self.targets: dict[PrincipalId, dict[WorkspaceId, tuple[str, ConnectionId | None]]] = defaultdict(dict)
@@ -69,22 +60,18 @@ class TwoPrincipals(RuleBasedStateMachine):
         self.events: dict[PrincipalId, list[str]] = defaultdict(list)
         self.pages: dict[str, PrincipalId] = {}
         self.flows: dict[str, tuple[PrincipalId, ConnectionId, str]] = {}
-        self.folder = tempfile.TemporaryDirectory()
-        self.database = Path(self.folder.name) / "store.db"
-        self.database.write_bytes(_empty_store())
         self.portal_context = start_blocking_portal()
         self.portal: BlockingPortal = self.portal_context.__enter__()
         self.stack = AsyncExitStack()
         self.store: Store = self.portal.call(self._open)
 
     async def _open(self) -> Store:
-        return await self.stack.enter_async_context(open_store(self.database, KeyRing((new_key(),))))
+        return await self.stack.enter_async_context(open_store(self.place, KeyRing((new_key(),))))
 
     def teardown(self) -> None:
         self.portal.call(self.check)
         self.portal.call(self.stack.aclose)
         self.portal_context.__exit__(None, None, None)
-        self.folder.cleanup()
 
     def do(self, method: Callable[..., Awaitable[T]], *args: Any, **named: Any) -> T:
         async def call() -> T:
@@ -226,8 +213,7 @@ class TwoPrincipals(RuleBasedStateMachine):
         return found
 
 
-TestTwoPrincipals = TwoPrincipals.TestCase
-TestTwoPrincipals.settings = settings(
+BOUNDS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,
     deadline=None,
@@ -235,3 +221,7 @@ TestTwoPrincipals.settings = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+def test_nothing_of_one_principal_reaches_another(raw: Raw) -> None:
+    run_state_machine_as_test(partial(TwoPrincipals, raw.others()), settings=BOUNDS)
