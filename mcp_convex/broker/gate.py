@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_convex.broker.answers import Answer, said
-from mcp_convex.broker.held import Held
+from mcp_convex.broker.held import Held, Patience
 from mcp_convex.broker.listener import Listener
 from mcp_convex.broker.packing import MAX_BODY, BodyCutOff, BodyTooLarge, unpacked
 from mcp_convex.broker.tuning import Tuning
@@ -32,11 +32,15 @@ class LocalGate(Gate):
     A gate on this machine. It listens from the first session on; `aclose` ends it.
 
     In the folder *memory* it keeps what modules are live, so that it can say what a push changes.
+    *may_wait* says whether the machine has room for a CLI that only waits.
     """
 
-    def __init__(self, tuning: Tuning | None = None, *, memory: Path | None = None) -> None:
+    def __init__(
+        self, tuning: Tuning | None = None, *, memory: Path | None = None, may_wait: Callable[[], bool] = lambda: True
+    ) -> None:
         self._tuning = tuning or Tuning()
         self._memory = memory
+        self._patience = Patience(idle_s=self._tuning.idle_s, may_wait=may_wait, look_every_s=self._tuning.look_every_s)
         self._listener = Listener(self._serve)
         self._held: list[Held] = []
         self._client: httpx2.AsyncClient | None = None
@@ -46,7 +50,7 @@ class LocalGate(Gate):
         waiting = [held for held in self._held if held.is_waiting]
         for oldest in waiting[: len(waiting) - self._tuning.most_waiting + 1]:
             oldest.drop()
-        return Held(url, self._opened, idle_s=self._tuning.idle_s, among=self._held)
+        return Held(url, self._opened, self._patience, among=self._held)
 
     async def socket_path(self) -> Path:
         """

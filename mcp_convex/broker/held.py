@@ -6,6 +6,7 @@ import hmac
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,19 +21,29 @@ if TYPE_CHECKING:
 Make = Callable[[str, PlaceholderValue, PushTerms, OnStage], "Session"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a CLI is kept waiting."""
+
+    idle_s: float
+    may_wait: Callable[[], bool]
+    """Says whether the machine can spare what waits; asked when it comes, and every `look_every_s` seconds."""
+    look_every_s: float
+
+
 class Held(HeldSession):
-    def __init__(self, url: str, make: Make, *, idle_s: float, among: list[Held]) -> None:
+    def __init__(self, url: str, make: Make, patience: Patience, *, among: list[Held]) -> None:
         """
         Give a placeholder out.
 
         Args:
-            idle_s: How long what bears it waits for the session.
+            patience: How long what bears it waits for the session.
             among: All that are admitted at the gate; it is among them until it is over.
         """
         self.url = url
         self.placeholder = PlaceholderValue(SecretStr(f"gate|{secrets.token_hex(32)}"))
         self._make = make
-        self._idle_s = idle_s
+        self._patience = patience
         self._among = among
         self._known = anyio.Event()
         self._session: Session | None = None
@@ -40,7 +51,6 @@ class Held(HeldSession):
 
     @property
     def is_waiting(self) -> bool:
-        """Say whether it was neither opened nor dropped yet."""
         return not self._known.is_set()
 
     @asynccontextmanager
@@ -65,7 +75,11 @@ class Held(HeldSession):
         return hmac.compare_digest(authorization, f"Convex {self.placeholder.get_secret_value()}".encode())
 
     async def session(self) -> Session | None:
-        """Return the session once it is open; None where it was dropped, or nobody opened it for too long."""
-        with anyio.move_on_after(self._idle_s):
-            await self._known.wait()
+        """Return the session once it is open; None where it was dropped, or there is no patience left."""
+        with anyio.move_on_after(self._patience.idle_s):
+            while self.is_waiting and self._patience.may_wait():
+                with anyio.move_on_after(self._patience.look_every_s):
+                    await self._known.wait()
+        if self.is_waiting:
+            self.drop()
         return self._session

@@ -74,6 +74,7 @@ class PushSession(Session):
         self._forecast: SchemaForecast | None = None
         self._start: _Started | None = None
         self._schema_fits = False
+        self._typed = False
         self._steps: Mapping[Step, Callable[[Call], Awaitable[Answer]]] = {
             CANONICAL_URLS: self._canonical_urls,
             CONFIG_HASHES: self._config_hashes,
@@ -126,14 +127,16 @@ class PushSession(Session):
             changes=changes,
         )
         self._changes = changes
-        self._schema_fits = False
+        self._schema_fits = self._typed = False
         await self._advance("type check")
         masked = json.dumps({**answer, "environmentVariables": masks}, separators=(",", ":")).encode()
         return self._passed(Reply(reply.status, masked, reply.headers))
 
     async def _wait_for_schema(self, call: Call) -> Answer:
-        """Wait as the CLI does. That it asks shows that the type check has passed."""
+        """Wait as the CLI does, which asks once its code is generated and the types are checked, if it does that."""
         start = self._begun(call)
+        if not await self._types_fit():
+            return await self._left_to_the_compiler()
         await self._advance("schema")
         self._ask_consent(start)
         body = {**json.loads(call.body), "adminKey": self._key(), "schemaChange": start.schema_change}
@@ -211,6 +214,18 @@ class PushSession(Session):
             raise Ended("needs_consent", needed)
         for diagnostic in needed:
             self._note(diagnostic.code, diagnostic.message, "warning")
+
+    async def _types_fit(self) -> bool:
+        """Say whether the types fit, as far as it is not the CLI that checks them; it is asked once."""
+        if self._terms.types is not None and not self._typed:
+            self._typed = await self._terms.types()
+        return self._typed or self._terms.types is None
+
+    async def _left_to_the_compiler(self) -> Answer:
+        """End the push, and let the CLI say nothing more: the compiler has said what is wrong."""
+        self._decided.set()
+        await self._closed.wait()
+        return said(403, "PushEnded", "The types do not fit.")
 
     def _begun(self, call: Call) -> _Started:
         if self._start is None:

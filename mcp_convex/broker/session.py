@@ -56,6 +56,7 @@ class Session(GateSession):
         self._deadline = opening.deadline
         self._turn = anyio.Lock()
         self._decided = anyio.Event()
+        self._closed = anyio.Event()
         self._reached: Stage = "installing"
         self._live = False
         self._stopped = False
@@ -84,9 +85,12 @@ class Session(GateSession):
         """Let nothing more through."""
         self._deadline.expire()
         self._decided.set()
+        self._closed.set()
 
     async def serve(self, method: str, path: str, cli: str, read: Callable[[], Awaitable[bytes]]) -> Answer:
         """Answer one request that bears the placeholder; *read* returns its body, decompressed."""
+        if self._terms.staged is not None:
+            await self._terms.staged()
         step = STEPS.get((method, path))
         if step is None:
             self._note("request_refused", f"The CLI asked for `{method} {path[:80]}`, which no push needs.", "note")

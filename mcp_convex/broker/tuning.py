@@ -19,7 +19,9 @@ class Tuning:
     """The same, on a call that the push can do without."""
     idle_s: float = 600.0
     """How long a CLI that was started ahead is kept waiting for its push."""
+    look_every_s: float = 5.0
+    """How often it is asked whether the machine can still spare the memory."""
     most_waiting: int = 4
-    """CLIs that were started ahead, of about 100 MB each."""
+    """CLIs that were started ahead, of about 100 MB each, in all workspaces together."""
     proof_s: float = 5.0
     """Kept back from the deadline, to find out what became of a lost `finish_push`."""

@@ -14,6 +14,14 @@ _SPARE_KIB = 512 * 1024
 _MEMINFO = Path("/proc/meminfo")
 
 
+def has_memory_to_spare() -> bool:
+    """Say whether this machine has memory for what only waits."""
+    if not _MEMINFO.exists():
+        return True  # not Linux
+    available = next((line for line in _MEMINFO.read_text().splitlines() if line.startswith("MemAvailable:")), None)
+    return available is None or int(available.split()[1]) >= _SPARE_KIB
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     launch: Launch
@@ -32,7 +40,7 @@ class Armed:
     async def arm(self, launch: Launch, premises: Hashable) -> bool:
         """Start *launch* in place of what waited, and say whether it waits; *premises* is what it may have read."""
         await self.disarm()
-        if not _has_memory():
+        if not has_memory_to_spare():
             return False
         output = KeptOutput(lambda _: None)
         self._waiting = _Waiting(launch, premises, await self._launcher.start(launch, output), output)
@@ -57,10 +65,3 @@ class Armed:
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
             await waiting.process.kill()
-
-
-def _has_memory() -> bool:
-    if not _MEMINFO.exists():
-        return True  # not Linux
-    available = next((line for line in _MEMINFO.read_text().splitlines() if line.startswith("MemAvailable:")), None)
-    return available is None or int(available.split()[1]) >= _SPARE_KIB

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -14,16 +16,28 @@ import anyio.to_thread
 from mcp_convex.domain import paths
 from mcp_convex.domain.errors import DirectoryUnusable, InstallFailed, IsolationUnavailable, NotFound, PathRefused
 from mcp_convex.domain.models import FileEntry, FilePath, IsolationMode
-from mcp_convex.domain.ports import Command, ConfinedProcess, Ended, Launch, Launcher, OnOutput, OnStage, Sandbox
+from mcp_convex.domain.ports import (
+    Command,
+    ConfinedProcess,
+    Ended,
+    Launch,
+    Launcher,
+    OnOutput,
+    OnStage,
+    Sandbox,
+    TypeCheck,
+)
 from mcp_convex.sandboxes.armed import Armed
 from mcp_convex.sandboxes.change_set import ChangeSets
 from mcp_convex.sandboxes.failures import translated
 from mcp_convex.sandboxes.install import Installer
 from mcp_convex.sandboxes.node import find_node
-from mcp_convex.sandboxes.packages import COMPILERS, Packages
+from mcp_convex.sandboxes.output import KeptOutput
+from mcp_convex.sandboxes.packages import Packages
 from mcp_convex.sandboxes.project import Template
-from mcp_convex.sandboxes.sources import Identity, Sources, find_sources, functions_folder, real_path
+from mcp_convex.sandboxes.sources import Identity, Sources, compiler_name, find_sources, functions_folder, real_path
 from mcp_convex.sandboxes.stage import TEMPORARY, Stage
+from mcp_convex.sandboxes.type_check import CompilerBeside
 
 _FORWARDER = Path(__file__).with_name("forward.cjs")
 _FORWARDER_PORT = 3210
@@ -62,6 +76,7 @@ class LocalSandbox(Sandbox):
         self._digests: dict[str, tuple[Identity, str]] = {}
         self._opened = False
         self._stage: Stage | None = None
+        self._stage_of_compiler: Stage | None = None
         self._process: ConfinedProcess | None = None
         self._armed = Armed(launcher)
         self._one_at_a_time = anyio.Lock()
@@ -94,9 +109,7 @@ class LocalSandbox(Sandbox):
         return (str(find_node().program), str(script))
 
     def checks_types(self) -> bool:
-        compilers = (self._root / "node_modules" / path for path in COMPILERS)
-        tsconfig = self._root / functions_folder(self._root) / "tsconfig.json"
-        return tsconfig.is_file() and any(compiler.is_file() for compiler in compilers)
+        return self._compiler(self._root) is not None
 
     def gate_url(self, url: str) -> str:
         if self._launcher.mode != "strict":
@@ -115,6 +128,8 @@ class LocalSandbox(Sandbox):
         async with self._one_at_a_time:
             stage, launch = await anyio.to_thread.run_sync(self._prepare, command)
             self._process, output = await self._armed.started(launch, self._packages.premises(), on_output)
+            if command.on_staged is not None:
+                command.on_staged()
             exit_code, timed_out = await _run(self._process, command.deadline_s, until)
             await anyio.to_thread.run_sync(self._bring_back, stage, command)
         return Ended(exit_code, output.tail().replace(str(stage.folder), str(self._root)), timed_out)
@@ -123,6 +138,9 @@ class LocalSandbox(Sandbox):
         async with self._one_at_a_time:
             _, launch = await anyio.to_thread.run_sync(self._prepare, command)
             return await self._armed.arm(launch, self._packages.premises())
+
+    def type_check(self) -> TypeCheck:
+        return CompilerBeside(self._open_stage, self._sync_for_compiler, self._compile_in)
 
     def describe(self) -> IsolationMode:
         return self._launcher.mode
@@ -135,9 +153,10 @@ class LocalSandbox(Sandbox):
             await self._process.kill()
         async with self._one_at_a_time:
             await self._armed.disarm()
-            if self._stage is not None:
-                self._stage.close()
-                self._stage = None
+            for stage in (self._stage, self._stage_of_compiler):
+                if stage is not None:
+                    stage.close()
+            self._stage = self._stage_of_compiler = None
 
     def _open(self) -> None:
         """Check once that both directories can be used, and finish or undo what a killed server has left."""
@@ -154,11 +173,14 @@ class LocalSandbox(Sandbox):
         self._opened = True
 
     def _open_stage(self) -> Stage:
-        self._open()
         if self._stage is None:
-            with translated(self._state_dir):
-                self._stage = Stage(self._root, self._state_dir)
+            self._stage = self._new_stage()
         return self._stage
+
+    def _new_stage(self) -> Stage:
+        self._open()
+        with translated(self._state_dir):
+            return Stage(self._root, self._state_dir)
 
     def _make_project(self) -> bool:
         """Write the files that the project lacks, and say whether packages have to be installed."""
@@ -222,18 +244,59 @@ class LocalSandbox(Sandbox):
 
     def _prepare(self, command: Command) -> tuple[Stage, Launch]:
         stage = self._open_stage()
-        own_tree = self._launcher.has_own_tree
-        with translated(self._state_dir):
-            above = self._packages.folders_above()
-            sources = stage.sync(package_links=not own_tree, packages_above=above[0] if above else None)
-            return stage, self._launch(command, stage.folder, sources, self._root if own_tree else stage.folder)
+        sources = self._synced(stage)
+        return stage, self._launch(command, stage.folder, sources)
 
-    def _launch(self, command: Command, stage: Path, sources: Sources, cwd: Path) -> Launch:
+    def _synced(self, stage: Stage) -> Sources:
+        """Make *stage* hold what the workspace holds now, and return that."""
+        above = self._packages.folders_above()
+        with translated(self._state_dir):
+            return stage.sync(package_links=not self._launcher.has_own_tree, packages_above=above[0] if above else None)
+
+    async def _sync_for_compiler(self) -> Stage:
+        return await anyio.to_thread.run_sync(self._sync_second)
+
+    def _sync_second(self) -> Stage:
+        if self._stage_of_compiler is None:
+            self._stage_of_compiler = self._new_stage()
+        self._synced(self._stage_of_compiler)
+        return self._stage_of_compiler
+
+    async def _compile_in(self, stage: Stage) -> Ended | None:
+        """Run the compiler that the CLI would run, as it would, in *stage*; return None where there is none."""
+        if (launch := await anyio.to_thread.run_sync(self._compiler_in, stage)) is None:
+            return None
+        output = KeptOutput(lambda _: None)
+        exit_code, _ = await _run(await self._launcher.start(launch, output), math.inf, None)
+        return Ended(exit_code, output.tail().replace(str(stage.folder), str(self._root)))
+
+    def _compiler_in(self, stage: Stage) -> Launch | None:
+        if (compiler := self._compiler(stage.folder)) is None:
+            return None
+        argv = (
+            str(find_node().program),
+            str(compiler),
+            "--project",
+            functions_folder(stage.folder),
+            "--pretty",
+            "true",
+        )
+        command = Command(argv=argv, deadline_s=math.inf, env={"CI": "1"})
+        with translated(self._state_dir):
+            return replace(self._launch(command, stage.folder, find_sources(stage.folder)), network=False)
+
+    def _compiler(self, root: Path) -> Path | None:
+        """Return the compiler with which the CLI checks the sources below *root*, if it does."""
+        has_settings = (root / functions_folder(root) / "tsconfig.json").is_file()
+        return self._packages.compiler(compiler_name(root)) if has_settings else None
+
+    def _launch(self, command: Command, stage: Path, sources: Sources) -> Launch:
+        cwd = self._root if self._launcher.has_own_tree else stage
         folders = [*(self._root / path for path in sources.package_folders), *self._packages.folders_above()]
         readable = [*folders, *self._packages.linked(), *self._packages.settings_above()]
         node = find_node().program
         argv = list(command.argv)
-        if self._launcher.mode == "strict":
+        if self._launcher.mode == "strict" and command.gate is not None:
             socket = self._socket()
             argv = ["/bin/sh", "-c", '"$0" "$1" "$2" "$3" & shift 3; exec "$@"', *_forwarder(node, socket), *argv]
             readable += [_FORWARDER, socket]

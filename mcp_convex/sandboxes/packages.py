@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,12 +14,12 @@ from mcp_convex.domain.errors import InstallFailed
 
 OLDEST_CONVEX = (1, 40)
 COMPILERS = (
-    "typescript/bin/tsc",
     "@typescript/native/bin/tsc",
+    "typescript/bin/tsc",
     "@typescript/native-preview/bin/tsgo",
     "@typescript/native-preview/bin/tsgo.js",
 )
-"""Where convex 1.40 to 1.48 look, in the `node_modules` of the project's own folder and in no other."""
+"""Where convex 1.40 to 1.48 look, in this order, in the `node_modules` of the project's own folder and in no other."""
 _MANAGERS = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun", "bun.lockb": "bun"}
 
 
@@ -105,6 +105,11 @@ class Packages:
         """Return the package.json of the *package* that Node finds from the workspace's root."""
         places = self._places()
         return next((found for folder in places if (found := folder / package / "package.json").is_file()), None)
+
+    def compiler(self, name: str) -> Path | None:
+        """Return the TypeScript compiler that the CLI takes where convex.json asks for *name*, `tsc` or `tsgo`."""
+        places = (self._root / "node_modules" / path for path in COMPILERS if PurePosixPath(path).stem == name)
+        return next((found for found in places if found.is_file()), None)
 
     def _places(self) -> tuple[Path, ...]:
         """Return each `node_modules` that Node looks into from the workspace's root, the nearest first."""

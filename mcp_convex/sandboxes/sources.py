@@ -92,6 +92,15 @@ def functions_folder(root: Path) -> FilePath:
     return named_functions_folder(_content(root / "convex.json"))
 
 
+def compiler_name(root: Path) -> str:
+    """Return which TypeScript compiler the convex.json of *root* asks for, as far as it can be followed."""
+    try:
+        settings = paths.check_convex_json((_content(root / "convex.json") or b"{}").decode())
+    except (ValueError, InputError):
+        settings = {}
+    return str(settings.get("typescriptCompiler", "tsc"))
+
+
 def named_functions_folder(convex_json: bytes | None) -> FilePath:
     """Return the folder that holds the functions under the content of a convex.json, if there is one."""
     try:

@@ -79,6 +79,20 @@ class Stage:
         }
         return changes | {FilePath(path): None for path in deleted}
 
+    def is_as_synced_to(self, other: Stage) -> bool:
+        """Say whether this stage holds now what *other* was synced to, whatever commands have done here since."""
+        present = find_sources(self.folder).files
+        return present.keys() == other._synced and all(
+            self._is_synced_alike(path, identity, other)
+            or _content(self.folder / path) == _content(other.folder / path)
+            for path, identity in present.items()
+        )
+
+    def _is_synced_alike(self, path: str, identity: Identity, other: Stage) -> bool:
+        """Say whether the file of that *identity* is still the copy of what *other* has a copy of as well."""
+        ours, theirs = self._copied.get(path), other._copied.get(path)
+        return ours is not None and theirs is not None and (theirs[0], identity) == ours
+
     def _clear(self, sources: Sources, folders: set[str], links: dict[str, str]) -> dict[str, Identity]:
         """Remove from the stage what does not belong there, and return the files that may be left as they are."""
         files: dict[str, Identity] = {}

@@ -30,7 +30,13 @@ from mcp_convex.domain.ports import (
     SourceChecks,
 )
 from mcp_convex.embedded import LocalEmbeddedDeployments
-from mcp_convex.sandboxes import ConfinedLauncher, LocalSandbox, hide_memory, npm_environment
+from mcp_convex.sandboxes import (
+    ConfinedLauncher,
+    LocalSandbox,
+    has_memory_to_spare,
+    hide_memory,
+    npm_environment,
+)
 from mcp_convex.server.e2b import e2b_account
 from mcp_convex.server.place import Place, find_asset
 from mcp_convex.settings import Settings
@@ -81,7 +87,7 @@ async def opened_shared(settings: Settings, tuning: Tuning | None) -> AsyncGener
         stack.push_async_callback(api.close)
         management = HttpManagementApi(settings.provision_host, dashboard_host=settings.dashboard_host)
         stack.push_async_callback(management.close)
-        gate = LocalGate(tuning, memory=settings.data_dir / "live")
+        gate = LocalGate(tuning, memory=settings.data_dir / "live", may_wait=has_memory_to_spare)
         stack.push_async_callback(gate.aclose)
         yield Shared(
             store=store,

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+
+import anyio
 
 from mcp_convex.domain import paths
 from mcp_convex.domain.errors import NotFound, SandboxError, SandboxLost
@@ -21,9 +25,11 @@ from mcp_convex.domain.ports import (
     Progress,
     PushTerms,
     Sandbox,
+    TypeCheck,
 )
 from mcp_convex.domain.pushes import STAGES, GateVerdict, Purpose, Stage
 from mcp_convex.services.snapshots import Draft, SnapshotService
+from mcp_convex.services.type_checks import Types
 
 _CONVEX_JSON = FilePath("convex.json")
 
@@ -114,14 +120,16 @@ class CliRuns:
             await stages.reached("bundling")
             sources = await self._snapshots.draft() if terms.purpose == "push" else None
             terms = replace(terms, root=sandbox.seen_at(), linked=sandbox.linked_at())
-            held = await self._held(terms.purpose)
-            async with held.open(terms, stages.reached) as session:
-                ended, lacking = await self._ended(session, terms)
-                verdict = session.verdict()
+            held, staged = await self._held(terms.purpose)
+            async with self._types(terms.purpose) as types:
+                terms = replace(terms, staged=staged.wait, types=types.fit if types else None)
+                async with held.open(terms, stages.reached) as session:
+                    ended, lacking = await self._ended(session, terms, staged)
+                    verdict = session.verdict()
         self.arm()
         return CliRun(
             verdict=verdict,
-            ended=ended,
+            ended=replace(ended, output=ended.output + types.complaint) if types else ended,
             root=str(sandbox.seen_at()),
             sources=sources,
             duration_s=time.monotonic() - started,
@@ -130,7 +138,8 @@ class CliRuns:
 
     def arm(self) -> None:
         """Have a CLI load and wait, beside all else, for a push that is about to come."""
-        if self._armed and self._waiting is None and (self._arming is None or self._arming.done()):
+        is_waiting = self._waiting is not None and self._waiting.is_waiting
+        if self._armed and not is_waiting and (self._arming is None or self._arming.done()):
             self._arming = asyncio.create_task(self._arm())
 
     async def aclose(self) -> None:
@@ -149,18 +158,39 @@ class CliRuns:
         else:
             held.drop()
 
-    async def _held(self, purpose: Purpose) -> HeldSession:
+    async def _held(self, purpose: Purpose) -> tuple[HeldSession, anyio.Event]:
+        """Return the session to come, and what its CLI may not go on before: set, where none has been started yet."""
         if self._arming is not None:
             await self._arming
-        if purpose == "check" or self._waiting is None:
-            return await self._gate.hold()
-        held, self._waiting = self._waiting, None
-        return held
+        staged = anyio.Event()
+        if purpose != "check":
+            held, self._waiting = self._waiting, None
+            if held is not None and held.is_waiting:
+                return held, staged
+        staged.set()
+        return await self._gate.hold(), staged
 
-    async def _ended(self, session: GateSession, terms: PushTerms) -> tuple[Ended, str | None]:
+    @asynccontextmanager
+    async def _types(self, purpose: Purpose) -> AsyncGenerator[Types | None]:
+        """Check the types beside the CLI, or leave it to that."""
+        if (check := self._type_check(purpose)) is None:
+            yield None
+        else:
+            async with check:
+                yield Types(check)
+
+    def _type_check(self, purpose: Purpose) -> TypeCheck | None:
+        return self._sandbox.type_check() if self._armed and purpose != "check" else None
+
+    async def _ended(self, session: GateSession, terms: PushTerms, staged: anyio.Event) -> tuple[Ended, str | None]:
         # What a check generates knows no deployment, and would be looser than what stands there.
         keep = () if terms.purpose == "check" else (await self._generated(),)
-        command = replace(self._command(session, terms.purpose), deadline_s=terms.deadline_s, keep=keep)
+        command = replace(
+            self._command(session, terms.purpose),
+            deadline_s=terms.deadline_s,
+            keep=keep,
+            on_staged=staged.set,
+        )
         try:
             return await self._sandbox.exec(command, on_output=lambda _: None, until=session.settled), None
         except SandboxError as exc:
@@ -168,6 +198,8 @@ class CliRuns:
                 raise
             # What is live is live, whatever becomes of the sandbox, or of what the CLI generated there.
             return Ended(exit_code=None, output=""), exc.message
+        finally:
+            staged.set()
 
     async def _generated(self) -> FilePath:
         """Return where the CLI puts what it generates."""
@@ -179,7 +211,8 @@ class CliRuns:
 
     def _command(self, session: GateSession | HeldSession, purpose: Purpose) -> Command:
         # A project without a compiler, as one in JavaScript, is pushed unchecked as Convex itself would, and told so.
-        typecheck = "enable" if purpose == "check" else "try"
+        unless_beside = "enable" if purpose == "check" else "try"
+        typecheck = unless_beside if self._type_check(purpose) is None else "disable"
         flags = ("--typecheck", typecheck, "--tail-logs", "disable")
         key = session.placeholder.get_secret_value()
         at = ("--url", self._sandbox.gate_url(session.url), "--admin-key", key)

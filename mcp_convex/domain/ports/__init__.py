@@ -16,7 +16,7 @@ from mcp_convex.domain.ports.gate import Gate, GateSession, HeldSession, PushTer
 from mcp_convex.domain.ports.journal import FileJournal, JournalState
 from mcp_convex.domain.ports.passages import Passage, PassageIndex
 from mcp_convex.domain.ports.progress import NoProgress, OnOutput, OnStage, Progress
-from mcp_convex.domain.ports.sandboxes import Command, ConfinedProcess, Ended, Launch, Launcher, Sandbox
+from mcp_convex.domain.ports.sandboxes import Command, ConfinedProcess, Ended, Launch, Launcher, Sandbox, TypeCheck
 from mcp_convex.domain.ports.snapshots import SnapshotStore
 from mcp_convex.domain.ports.store import LeaseStore, PushStore, TargetStore
 
@@ -58,5 +58,6 @@ __all__ = [
     "SnapshotStore",
     "SourceChecks",
     "TargetStore",
+    "TypeCheck",
     "Visit",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -32,6 +33,10 @@ class PushTerms:
     """The project's folder as the CLI sees it, for imports that are named by an absolute path."""
     linked: tuple[PurePosixPath, ...] = ()
     """The folders outside of it whose sources belong to it: those of the packages that it links to."""
+    staged: Callable[[], Awaitable[None]] | None = None
+    """Waited for before the CLI is answered: until then its sources are not those of now."""
+    types: Callable[[], Awaitable[bool]] | None = None
+    """Asked once the CLI has generated its code: do the types fit? None where the CLI checks them itself."""
 
 
 class GateSession(ABC):
@@ -56,6 +61,11 @@ class HeldSession(ABC):
     url: str
     placeholder: PlaceholderValue
 
+    @property
+    @abstractmethod
+    def is_waiting(self) -> bool:
+        """Say whether it was neither opened nor dropped yet."""
+
     @abstractmethod
     def open(self, terms: PushTerms, on_stage: OnStage) -> AbstractAsyncContextManager[GateSession]:
         """Admit one run of the CLI under *terms*, once; on leaving, the placeholder opens nothing any more."""
@@ -70,4 +80,4 @@ class Gate(ABC):
 
     @abstractmethod
     async def hold(self) -> HeldSession:
-        """Return an opening to come. Where too many wait, or one waits for too long, it is dropped."""
+        """Return an opening to come. Where too many wait, one waits too long, or memory is short, it is dropped."""
