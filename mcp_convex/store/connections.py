@@ -13,6 +13,7 @@ from mcp_convex.domain.secrets import AccessTokenValue
 from mcp_convex.store.database import Database, decoding
 from mcp_convex.store.dialects import upsert
 from mcp_convex.store.encryption import Cipher
+from mcp_convex.store.remembered import Remembered
 from mcp_convex.store.tables import connections, flows, place, targets
 
 
@@ -20,6 +21,7 @@ class SqlConnectionStore(ConnectionStore):
     def __init__(self, database: Database, cipher: Cipher) -> None:
         self._database = database
         self._cipher = cipher
+        self._lists: Remembered[tuple[Connection, ...]] = Remembered(database)
 
     async def put(self, principal: PrincipalId, connection: Connection) -> None:
         await self._put(_row(principal, connection))
@@ -29,6 +31,9 @@ class SqlConnectionStore(ConnectionStore):
         await self._put({**_row(principal, connection), "token": sealed})
 
     async def list(self, principal: PrincipalId) -> tuple[Connection, ...]:
+        return await self._lists.get(principal, lambda: self._listed(principal))
+
+    async def _listed(self, principal: PrincipalId) -> tuple[Connection, ...]:
         newest_first = connections.c.started_at.desc(), connections.c.id.desc()
         wanted = select(connections.c.record).where(connections.c.principal == principal).order_by(*newest_first)
         async with self._database.reading() as database:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pydantic import SecretStr
-from sqlalchemy import delete, select
+from sqlalchemy import RowMapping, delete, select
 
 from mcp_convex.domain.connections import ConnectionId
 from mcp_convex.domain.models import PrincipalId, Target, WorkspaceId
@@ -12,6 +12,7 @@ from mcp_convex.domain.secrets import AdminKeyValue
 from mcp_convex.store.database import Database, decoding
 from mcp_convex.store.dialects import upsert
 from mcp_convex.store.encryption import Cipher
+from mcp_convex.store.remembered import Remembered
 from mcp_convex.store.tables import place, targets
 
 
@@ -19,6 +20,7 @@ class SqlTargetStore(TargetStore):
     def __init__(self, database: Database, cipher: Cipher) -> None:
         self._database = database
         self._cipher = cipher
+        self._rows: Remembered[RowMapping | None] = Remembered(database)
 
     async def get(self, principal: PrincipalId, workspace: WorkspaceId) -> Reach | None:
         """
@@ -27,9 +29,7 @@ class SqlTargetStore(TargetStore):
         Raises:
             StoreCorrupt: Its key cannot be decrypted with the keys at hand.
         """
-        wanted = select(targets).where(targets.c.principal == principal, targets.c.workspace == workspace)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(wanted)).mappings().one_or_none()
+        row = await self._rows.get((principal, workspace), lambda: self._row(principal, workspace))
         if row is None:
             return None
         with decoding():
@@ -57,3 +57,8 @@ class SqlTargetStore(TargetStore):
         unlink = delete(targets).where(targets.c.principal == principal, targets.c.workspace == workspace)
         async with self._database.writing() as connection:
             return (await connection.execute(unlink)).rowcount > 0
+
+    async def _row(self, principal: PrincipalId, workspace: WorkspaceId) -> RowMapping | None:
+        wanted = select(targets).where(targets.c.principal == principal, targets.c.workspace == workspace)
+        async with self._database.reading() as connection:
+            return (await connection.execute(wanted)).mappings().one_or_none()
