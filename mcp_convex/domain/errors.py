@@ -39,12 +39,12 @@ Every failure this server reports on purpose:
     + EngineFailed                  engine_failed
     + StoreCorrupt                  store_corrupt
     + StoreInUse                    store_in_use
+    + StoreUnreachable              store_unreachable
     + SettingsInvalid               settings_invalid
 
 A leaf has a `code` that never changes once released. Anything else that reaches
 the tool boundary is a bug in this server and is reported as `internal_error`.
 """
-    + StoreUnreachable              store_unreachable
 
 from __future__ import annotations
 
