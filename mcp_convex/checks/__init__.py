@@ -68,9 +68,10 @@ async def _content(read: ReadFile, path: str) -> bytes | None:
 
 def _checked(checker: Checker, workspace: Workspace, contents: Mapping[str, bytes | None]) -> tuple[Diagnostic, ...]:
     present = {path: data for path, data in contents.items() if data is not None}
-    code = {path: digest for path, digest in workspace.code.items() if path not in contents}
     # What was read counts, not what was listed: a person may have saved the file in between.
-    code |= {path: sha256(data).hexdigest() for path, data in present.items()}
+    read = {path: sha256(data).hexdigest() for path, data in present.items()}
+    gone = contents.keys() - present.keys()
+    code = {path: read.get(path, digest) for path, digest in workspace.code.items() if path not in gone}
     workspace = replace(workspace, code=code)
     checker.learn(workspace, present)
     return checker.check(workspace)

@@ -26,6 +26,10 @@ def fault(name, pattern, replacement, *rules, files=r"\.ts$", needs=""):
 
 
 STATEMENT = r"(?m)^(\s+)((?:const \w+ = |return )?await ctx\.db\b)"
+IN_TRANSACTION = r"(?:query|mutation|Query|Mutation)\(\{|(?:Query|Mutation)Ctx"
+HANDLER = r"( = {}\(\{{\n(?:(?!\n\}}\);)[\s\S])*?handler: async \(ctx[^()]*\)[^()=]*=> \{{\n)"
+IN_QUERY = HANDLER.format("(?:internalQ|q)uery")
+IN_MUTATION = HANDLER.format("(?:internalM|m)utation")
 FAULTS = (
     fault("a missing await", r"(?m)^(\s+)await (ctx\.(?:db|scheduler)\.)", r"\1\2", "missing_await"),
     fault("a misspelt table to query", r'db\s*\.query\("(\w+)"', r'db.query("\1z"', "unknown_table"),
@@ -86,7 +90,7 @@ FAULTS = (
         r'\1await fetch("https://example.com");\n\1\2',
         "fetch_in_transaction",
         "syntax",
-        needs=r"(?:query|mutation|Query|Mutation)\(\{|(?:Query|Mutation)Ctx",
+        needs=IN_TRANSACTION,
     ),
     fault(
         "a timer in a transaction",
@@ -94,7 +98,7 @@ FAULTS = (
         r"\1await new Promise((done) => setTimeout(done, 9));\n\1\2",
         "timer_in_transaction",
         "syntax",
-        needs=r"(?:query|mutation|Query|Mutation)\(\{|(?:Query|Mutation)Ctx",
+        needs=IN_TRANSACTION,
     ),
     fault("no such validator", r"\bv\.(string|number|boolean)\(\)", r"v.\1ean()", "odd_validator"),
     fault("no argument validator", r"(?m)^  args: \{.*\},\n", "", "no_validator", "no_args"),
@@ -103,6 +107,113 @@ FAULTS = (
     fault("an index of a kept name", r'\.index\("\w+"', '.index("by_id"', "index_name", files=r"schema\.ts$"),
     fault("an index of no field", r'(\.index\("\w+", \[)"', r'\1"z', "index_field", files=r"schema\.ts$"),
     fault("a table of a wrong name", r"(?m)^  (\w+): defineTable", r'  "\1-s": defineTable', "table_name"),
+    fault("a table twice", r"(?m)^  (\w+): defineTable", r"  \1: defineTable({}),\n  \1: defineTable", "table_twice"),
+    fault("a field of a kept name", r"defineTable\(\{", "defineTable({ _kind: v.string(),", "field_name"),
+    fault(
+        "an index in another's place",
+        r'(\.index\("(\w+)", \["(\w+)"[^\]]*\]\))',
+        r'\1.index("z", ["\3"])',
+        "index_redundant",
+    ),
+    fault(
+        "no such validator, but of other libraries",
+        r"(?m)^(    \w+: )v\.\w+\(\),$",
+        r"\1v.date(),",
+        "unknown_validator",
+    ),
+    fault("a validator of anything", r"\bv\.(?:string|number|boolean)\(\)", "v.any()", "any_validator"),
+    fault("a name twice", r"(?m)^export const (\w+) = ", r"const \1 = 0;\nexport const \1 = ", "declared_twice"),
+    fault("a lost import", r'import \{ v \} from "convex/values";\n', "", "not_imported", needs=r"\bv\.\w+\("),
+    fault("a look at the clock", IN_QUERY, r"\1    const now = Date.now();\n", "clock_in_query"),
+    fault("a draw in a query", IN_QUERY, r"\1    const drawn = Math.random();\n", "random_in_query"),
+    fault(
+        "a query that schedules",
+        IN_QUERY,
+        r"\1    await ctx.scheduler.runAfter(0, internal.a.b, {});\n",
+        "unavailable_in_query",
+    ),
+    fault(
+        "an action in a mutation", IN_MUTATION, r"\1    await ctx.runAction(internal.a.b, {});\n", "action_in_mutation"
+    ),
+    fault(
+        "reads in a loop",
+        STATEMENT,
+        r"\1for (const one of [1, 2]) await ctx.db.get(one);\n\1\2",
+        "read_in_loop",
+        "syntax",
+        needs=IN_TRANSACTION,
+    ),
+    fault("a whole table", r'\.query\("(\w+)"\)(?=[\s.])', r'.query("\1").collect()', "collect", needs=IN_TRANSACTION),
+    fault("a filter", r'\.query\("(\w+)"\)(?=[\s.])', r'.query("\1").filter((q) => q.neq(q.field("a"), 1))', "filter"),
+    fault(
+        "a filter for what an index finds",
+        r'\.withIndex\("by_\w+", \(q\) => q\.eq\("(\w+)", ([\w.]+)\)\)',
+        r'.filter((q) => q.eq(q.field("\1"), \2))',
+        "filter_for_index",
+    ),
+    fault(
+        "a function called like any other",
+        r"(?m)^export const (\w+) = (?:internalMutation|mutation)\([\s\S]*\Z",
+        r"\g<0>\nexport const again = mutation({ args: {}, handler: async (ctx) => await \1(ctx, {}) });\n",
+        "direct_call",
+        needs=r"import \{[^}]*\bmutation\b",
+    ),
+    fault(
+        "the syntax of old",
+        r"= (\w+)\(\{\n  args: \{\},\n(?:  returns.*\n)?  handler: (async \(ctx\)(?:(?!\n\}\))[\s\S])*?\n  \}),\n\}\);",
+        r"= \1(\2);",
+        "old_syntax",
+    ),
+    fault(
+        "a mutation for everybody",
+        r"\Z",
+        '\nexport const add = mutation({ args: {}, handler: async (ctx) => { await ctx.db.insert("users", {}); } });\n',
+        "no_access_check",
+        needs=r"import \{[^}]*\bmutation\b[\s\S]*(?:getAuthUserId|ctx\.auth\.)",
+    ),
+    fault(
+        "a webhook that believes everybody",
+        r"(?m)^export default http;",
+        """http.route({
+  path: "/hooks/paid",
+  method: "POST",
+  handler: httpAction(async (ctx, request) => {
+    await ctx.runMutation(internal.a.b, await request.json());
+    return new Response();
+  }),
+});
+export default http;""",
+        "webhook",
+    ),
+    fault("a route of a wrong path", r'path: "/', 'path: "', "route_path", needs="httpRouter"),
+    fault(
+        "a cron at the full hour",
+        r'crons\.interval\(\s*("[^"]*"),\s*\{[^}]*\}',
+        r"crons.daily(\1, { hourUTC: 3, minuteUTC: 0 }",
+        "cron_on_the_hour",
+    ),
+    fault(
+        "an env var that is not set",
+        r"\Z",
+        "\nexport const key = process.env.NOT_SET!;\n",
+        "env_unset",
+        files=r"(?<!schema)(?<!config)\.ts$",
+    ),
+    fault(
+        "an env var of the auth config that is not set",
+        r"(?m)^([^/\n]*process\.env\.)(\w+)",
+        r"\1NOT_\2",
+        "env_in_auth",
+        files=r"auth\.config\.ts$",
+    ),
+    fault(
+        "a file without a module",
+        r"(?s)\A.+\Z",
+        "const left = 1;\n",
+        "skipped_file",
+        "import_unresolved",
+        files=r"(?<!schema)(?<!config)\.ts$",
+    ),
     fault("a secret", r"\Z", '\nexport const key = "sk_live_51Hq8rTzLmPwVn3KdJfYx9GcB";\n', "secret"),
 )
 
@@ -116,9 +227,48 @@ def sown(files: Files) -> Iterator[tuple[str, Files, Fault]]:
             for found in re.finditer(each.pattern, text):
                 changed = text[: found.start()] + found.expand(each.replacement) + text[found.end() :]
                 yield path, files | {path: changed}, each
-        for name, rule in (("my-{}", "file_name"), ("my {}", "skipped_name")):
-            folder, _, base = path.rpartition("/")
-            if base.count(".") == 1 and base.endswith(".ts") and base != "schema.ts":
-                moved = {other: content for other, content in files.items() if other != path}
-                renamed = f"{folder}/{name.format(base)}"
-                yield renamed, moved | {renamed: text}, fault(f"a file named {name}", "", "", rule)
+        if path.endswith(".ts") and path.count(".") == 1 and not path.endswith("/schema.ts"):
+            yield from _misplaced(files, path)
+            yield from _added(files, path)
+
+
+def _misplaced(files: Files, path: str) -> Iterator[tuple[str, Files, Fault]]:
+    """Yield *files* with the one at *path* elsewhere."""
+    folder, _, base = path.rpartition("/")
+    others = {other: text for other, text in files.items() if other != path}
+    places = [("my-{}", "file_name"), ("my {}", "skipped_name")]
+    if folder == "convex":
+        places += [("_deps/{}", "reserved_folder")]
+        places += [("actions/{}", "actions_folder")] if '"use node"' not in files[path] else []
+    if base == "http.ts":
+        places.append(("https.ts", "https_file"))
+    for place, rule in places:
+        moved = f"{folder}/{place.format(base)}"
+        yield moved, others | {moved: files[path]}, fault(f"a file at {place}", "", "", rule)
+
+
+def _added(files: Files, path: str) -> Iterator[tuple[str, Files, Fault]]:
+    """Yield *files* with another beside the one at *path*, with which it does not get along."""
+    text, name = files[path], path.removesuffix(".ts")
+    here = name.rpartition("/")[2]
+    exported = re.search(
+        r"(?m)^export const (\w+) = (?:internal)?(?:query|mutation|action|Query|Mutation|Action)\(", text
+    )
+    script = f"{name}.js"
+    yield path, files | {script: "export const a = 1;\n"}, fault("two files for one module", "", "", "same_module")
+    if '"use node"' not in text:
+        node = '"use node";\nimport { readFileSync } from "node:fs";\nexport const load = () => readFileSync("a");\n'
+        uses = f'import {{ load }} from "./inNode";\nexport const loaded = () => load();\n{text}'
+        beside = f"{path.rpartition('/')[0]}/inNode.ts"
+        yield path, files | {beside: node, path: uses}, fault("an import of Node's", "", "", "node_file_import")
+    if exported:
+        below = files | {f"{name}/{exported[1]}.ts": "export const a = 1;\n"}
+        yield path, below, fault("a module in its place", "", "", "function_and_module")
+        app = 'import { internal } from "../convex/_generated/api";\n'
+        app += f"export const App = () => useQuery(internal.{here}.{exported[1]});\n"
+        yield "src/App.tsx", files | {"src/App.tsx": app}, fault("a client's own way in", "", "", "internal_in_client")
+    if "convex/schema.ts" in files and path.count("/") == 1:
+        back = f'import schema from "./schema";\nexport const all = () => schema;\n{text}'
+        schema = f'import {{ all }} from "./{here}";\nexport const used = [all()];\n{files["convex/schema.ts"]}'
+        cycle = files | {path: back, "convex/schema.ts": schema}
+        yield path, cycle, fault("a way back to the schema", "", "", "schema_cycle")
