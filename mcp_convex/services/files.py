@@ -21,7 +21,7 @@ SHOWN_CHARACTERS = 60_000
 
 
 class Change(Model):
-    """One change: `content` for the whole file, `old` and `new` for an edit, or `delete`."""
+    """One file, changed in one of three ways."""
 
     path: str = Field(description="From the workspace's root, such as `convex/messages.ts`.")
     content: str | None = Field(default=None, description="The file's whole new content.")
