@@ -244,6 +244,38 @@ class Settings(Model):
         allow_inf_nan=False,
         description="`serve`: seconds that calls under way have left to finish, once SIGTERM has come.",
     )
+    call_deadline_s: float = Field(
+        default=600,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="Seconds after which a call of a tool is stopped, whatever it does.",
+    )
+    principal_calls_per_minute: int = Field(
+        default=600, ge=0, description="`serve`: how often a principal may call in a minute; 0 for no limit."
+    )
+    principal_calls: int = Field(
+        default=16, ge=1, le=10_000, description="`serve`: how many calls of a principal are under way at a time."
+    )
+    principal_pushes: int = Field(
+        default=2, ge=1, le=1_000, description="`serve`: how many pushes of a principal are under way at a time."
+    )
+    principal_workspaces: int = Field(
+        default=20, ge=1, le=100_000, description="`serve`: how many workspaces a principal may have."
+    )
+    principal_open_workspaces: int = Field(
+        default=5,
+        ge=1,
+        le=100_000,
+        description="`serve`: how many of a principal's workspaces are open at a time; the one that was not called for"
+        " longest makes room.",
+    )
+    pushes: int = Field(
+        default=8, ge=1, le=1_000, description="`serve`: how many pushes are under way at a time; others take turns."
+    )
+    open_workspaces: int = Field(
+        default=500, ge=1, le=100_000, description="`serve`: how many workspaces are open at a time, of all principals."
+    )
 
     def derived_keys(self, use: bytes) -> list[bytes]:
         """Return a key for *use* from each of those that several servers share; none where they are not set."""

@@ -1,4 +1,4 @@
-"""The one place that writes the audit: around each call that may change something, whatever becomes of it."""
+"""The record of each call, whatever becomes of it: counted, traced, logged, and audited if it may change something."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import anyio
 from mcp.shared.exceptions import UrlElicitationRequiredError
 from mcp.types import CallToolResult, InputRequiredResult
 
+from mcp_convex.boundary.hosting import Serving
 from mcp_convex.boundary.opening import LazyServices
 from mcp_convex.domain.errors import ConvexMcpError
+from mcp_convex.domain.spans import note
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +31,13 @@ class Recorded:
 
 
 @asynccontextmanager
-async def recorded(services: LazyServices, tool: str, arguments: dict[str, Any]) -> AsyncGenerator[Recorded]:
-    """Keep what the call inside the block came to. Its answer does not depend on whether that can be kept."""
+async def recorded(serving: Serving, tool: str, arguments: dict[str, Any] | None) -> AsyncGenerator[Recorded]:
+    """
+    Keep what the call inside the block came to. Its answer does not depend on whether that can be kept.
+
+    Args:
+        arguments: None where the call can change nothing: then it is not audited.
+    """
     started = time.monotonic()
     call = Recorded()
     try:
@@ -39,9 +46,13 @@ async def recorded(services: LazyServices, tool: str, arguments: dict[str, Any])
         call.outcome = "asked"
         raise
     finally:
-        duration_s = time.monotonic() - started
-        with anyio.CancelScope(shield=True):
-            await _keep(services, tool, arguments, _outcome(call), duration_s)
+        duration_s, outcome = time.monotonic() - started, _outcome(call)
+        serving.meter.called(tool, outcome, duration_s)
+        note(outcome=outcome)
+        logger.info("%s: %s", tool, outcome, extra={"tool": tool, "outcome": outcome, "duration_s": duration_s})
+        if arguments is not None:
+            with anyio.CancelScope(shield=True):
+                await _keep(serving.services, tool, arguments, outcome, duration_s)
 
 
 async def _keep(services: LazyServices, tool: str, arguments: dict[str, Any], outcome: str, duration_s: float) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from mcp_convex.boundary.opening import LazyServices, OpenServices
+from mcp_convex.domain.ports.meter import Meter, NoMeter
+
+_NO_METER = NoMeter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,9 @@ class Serving:
     services: LazyServices
     narrowed: Narrowed | None = None
     """None for all that the server offers."""
+    turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    """Waits until the call may begin, and counts it as under way for the block. Raises `LimitReached`."""
+    meter: Meter = _NO_METER
 
     def offers(self, tool: str) -> bool:
         """Say whether the call may use *tool*."""

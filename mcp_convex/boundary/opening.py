@@ -20,10 +20,9 @@ class LazyServices:
 
     def __init__(self, open_services: OpenServices) -> None:
         self._open = open_services
-        self._lock = asyncio.Lock()
         self._closing = asyncio.Event()
         self._holder: asyncio.Task[None] | None = None
-        self._services: Services | None = None
+        self._opened: asyncio.Future[Services] | None = None
 
     async def get(self) -> Services:
         """
@@ -32,12 +31,10 @@ class LazyServices:
         Raises:
             ConvexMcpError: They cannot be opened. The next call tries again.
         """
-        async with self._lock:
-            if self._services is None:
-                opened: asyncio.Future[Services] = asyncio.get_running_loop().create_future()
-                self._holder = asyncio.create_task(self._hold(opened))
-                self._services = await opened
-            return self._services
+        if self._opened is None:
+            self._opened = asyncio.get_running_loop().create_future()
+            self._holder = asyncio.create_task(self._hold(self._opened))
+        return await asyncio.shield(self._opened)  # who gives up leaves the opening to those who wait with them
 
     async def aclose(self) -> None:
         """Close what was opened, and return when it is."""
@@ -53,4 +50,6 @@ class LazyServices:
         except Exception as exc:
             if opened.done():
                 raise
+            self._opened = None
             opened.set_exception(exc)  # whatever it is: who waits must not wait for ever
+            opened.exception()  # nobody may be left to hear it

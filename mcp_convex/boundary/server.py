@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension
@@ -21,6 +22,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.request_state import RequestStateSecurity
+from mcp.shared.exceptions import MCPError
 from mcp.types import (
     CallToolResult,
     Completion,
@@ -32,24 +34,38 @@ from mcp.types import (
     Tool,
 )
 from pydantic import AnyUrl, ValidationError
+from pydantic_core import to_json
 
 from mcp_convex.boundary.audit import recorded
+from mcp_convex.boundary.bounds import LARGEST_ANSWER, late, too_much
 from mcp_convex.boundary.completion import complete
 from mcp_convex.boundary.fencing import fence
 from mcp_convex.boundary.hosting import SERVING, Hosting, OpenHosting
+from mcp_convex.boundary.request_ids import name_request
 from mcp_convex.boundary.resources import Resources
 from mcp_convex.boundary.spec import ResourceSpec, ToolSpec
 from mcp_convex.boundary.tools import LateTools
-from mcp_convex.domain.errors import ConvexMcpError, FunctionThrew, NotFound, Retry
+from mcp_convex.domain.errors import ConvexMcpError, FunctionThrew, LimitReached, NotFound, Retry
 from mcp_convex.domain.secrets import redact
 
 logger = logging.getLogger(__name__)
 
+_REFUSED = -32050
+"""JSON-RPC leaves -32000 to -32099 to servers: a request that is right, and may come again later."""
+
 
 async def _serve(ctx: ServerRequestContext[Hosting, Any], call_next: CallNext) -> HandlerResult:
+    if ctx.request is not None:
+        name_request(ctx.request.scope)
     async with ctx.lifespan_context.serving(ctx.request) as serving:
         SERVING.set(serving)
-        return await call_next(ctx)
+        if ctx.method == "tools/call" or ctx.request_id is None:
+            return await call_next(ctx)  # a tool's refusal is an answer of the tool, and a notification has none
+        try:
+            async with serving.turn():
+                return await call_next(ctx)
+        except LimitReached as exc:
+            raise MCPError(_REFUSED, redact(f"{exc.code}: {exc.message} {exc.next_step}"), _error(exc)) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +75,8 @@ class Surface:
     tools: Callable[[], Sequence[ToolSpec]]
     resources: Callable[[], Sequence[ResourceSpec]]
     prompts: Sequence[Prompt]
+    deadline_s: float
+    """Seconds after which a call of a tool is stopped."""
 
 
 class _Apps(Extension):
@@ -90,6 +108,7 @@ class ConvexServer(MCPServer[Hosting]):
             extensions=[_Apps()],
             request_state_security=request_state_security,
         )
+        self._deadline_s = surface.deadline_s
         self._tool_manager = self._declared = LateTools(surface.tools)
         self._resources = Resources(surface.resources)
         for prompt in surface.prompts:
@@ -106,19 +125,24 @@ class ConvexServer(MCPServer[Hosting]):
         serving = SERVING.get()
         if not serving.offers(name):
             return _no_such_tool(name)
-        if not self._declared.may_change(name):
-            return await self._answered(name, arguments, context)
-        async with recorded(serving.services, name, arguments) as call:
-            call.answer = await self._answered(name, arguments, context)
-        return call.answer
+        may_change = self._declared.may_change(name)
+        try:
+            async with serving.turn(), recorded(serving, name, arguments if may_change else None) as call:
+                call.answer = await self._answered(name, arguments, context)
+                return call.answer
+        except LimitReached as exc:
+            serving.meter.called(name, exc.code, 0)
+            return error_of(exc)
 
     async def _answered(
         self, name: str, arguments: dict[str, Any], context: Context[Hosting, Any] | None
     ) -> CallToolResult | InputRequiredResult:
         try:
-            return await super().call_tool(name, arguments, context)
+            with anyio.move_on_after(self._deadline_s):
+                return _bounded(name, await super().call_tool(name, arguments, context))
         except ToolError as exc:
             return _answer(name, exc)
+        return error_of(late(name, self._deadline_s, may_change=self._declared.may_change(name)))
 
     async def list_resources(self) -> list[Resource]:
         return await self._resources.listed(SERVING.get())
@@ -154,8 +178,7 @@ def _answer(tool: str, exc: ToolError) -> CallToolResult:
                 threw.code, f"{ours}\n{fence(theirs)}" if theirs else ours, threw.next_step, threw.retry
             )
         case ConvexMcpError() as known:
-            logger.info("%s: %s", tool, known.code)
-            return error_result(known.code, known.message, known.next_step, known.retry)
+            return error_of(known)
         case ValidationError() as invalid if not isinstance(exc, UnexpectedToolError):
             wrong = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in invalid.errors())
             return error_result("invalid_arguments", wrong, "Call again with the arguments corrected.", "changed_call")
@@ -185,8 +208,34 @@ def _resource_error(exc: ConvexMcpError) -> ResourceError:
 
 def error_result(code: str, message: str, next_step: str, retry: Retry) -> CallToolResult:
     """Say what went wrong, both for a reader and for a program."""
-    error = {"code": code, "message": redact(message), "next_step": redact(next_step), "retry": retry}
-    text = f"{code}: {error['message']}\nNext step: {error['next_step']}"
+    return _told({"code": code, "message": redact(message), "next_step": redact(next_step), "retry": retry})
+
+
+def error_of(exc: ConvexMcpError) -> CallToolResult:
+    """Say what went wrong, as the error itself has it."""
+    return _told(_error(exc))
+
+
+def _error(exc: ConvexMcpError) -> dict[str, str | int]:
+    said: dict[str, str | int] = {
+        "code": exc.code,
+        "message": redact(exc.message),
+        "next_step": redact(exc.next_step),
+        "retry": exc.retry,
+    }
+    if isinstance(exc, LimitReached) and exc.retry_after_s is not None:
+        said["retry_after_s"] = exc.retry_after_s
+    return said
+
+
+def _told(error: Mapping[str, str | int]) -> CallToolResult:
+    text = f"{error['code']}: {error['message']}\nNext step: {error['next_step']}"
     return CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content={"error": error}, is_error=True
+        content=[TextContent(type="text", text=text)], structured_content={"error": dict(error)}, is_error=True
     )
+
+
+def _bounded(tool: str, answer: CallToolResult | InputRequiredResult) -> CallToolResult | InputRequiredResult:
+    if isinstance(answer, CallToolResult) and (size := len(to_json(answer.structured_content))) > LARGEST_ANSWER:
+        return error_of(too_much(tool, size))
+    return answer

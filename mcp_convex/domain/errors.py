@@ -20,6 +20,11 @@ Every failure this server reports on purpose:
     + PushUnderWay                  push_under_way
   x FunctionFailed                the app's own code threw
     + FunctionThrew                 function_threw
+  x LimitReached                  this server has given the principal as much as they may have now
+    + TooManyCalls                  too_many_calls
+    + TooManyPushes                 too_many_pushes
+    + TooManyWorkspaces             too_many_workspaces
+    + DeadlinePassed                deadline_passed
   x UpstreamError                 Convex did not answer as it should
     + QuotaReached                  quota_reached
     + SsoRequired                   sso_required
@@ -170,6 +175,41 @@ class FunctionThrew(FunctionFailed):
     """The function, or its argument or return validator, threw."""
 
     code = "function_threw"
+
+
+class LimitReached(ConvexMcpError):
+    """The call is right, and comes too soon after others or takes too much."""
+
+    retry: ClassVar[Retry] = "same_call"
+
+    def __init__(self, message: str, *, next_step: str, retry_after_s: int | None = None) -> None:
+        super().__init__(message, next_step=next_step)
+        self.retry_after_s = retry_after_s
+        """Seconds; None where time alone changes nothing."""
+
+
+class TooManyCalls(LimitReached):
+    """The principal calls too often, or too many of their calls are under way."""
+
+    code = "too_many_calls"
+
+
+class TooManyPushes(LimitReached):
+    """The push has waited for its turn for as long as one may."""
+
+    code = "too_many_pushes"
+
+
+class TooManyWorkspaces(LimitReached):
+    """The principal has as many workspaces as one may, or too many are open."""
+
+    code = "too_many_workspaces"
+
+
+class DeadlinePassed(LimitReached):
+    """The call did not end in time and was stopped."""
+
+    code = "deadline_passed"
 
 
 class UpstreamError(ConvexMcpError):

@@ -49,6 +49,7 @@ def assembled(
             tools=lambda: _offered(settings),
             resources=_resources,
             prompts=read_prompts(find_asset("prompts")),
+            deadline_s=settings.call_deadline_s,
         ),
         version=__version__,
         instructions=INSTRUCTIONS,

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,7 +30,9 @@ from mcp_convex.domain.ports import (
     Sandbox,
     SourceChecks,
 )
+from mcp_convex.domain.ports.turns import Turn, at_once
 from mcp_convex.embedded import LocalEmbeddedDeployments
+from mcp_convex.limits import Pushes
 from mcp_convex.sandboxes import (
     ConfinedLauncher,
     LocalSandbox,
@@ -54,6 +57,7 @@ class Shared:
     oauth: OAuthApi | None
     gate: LocalGate
     launcher: ConfinedLauncher
+    pushes: Pushes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,8 @@ class Adapters:
     gate: Gate
     sandbox: Sandbox
     checks: SourceChecks
+    turn: Turn
+    """Of a push."""
 
 
 @asynccontextmanager
@@ -96,6 +102,7 @@ async def opened_shared(settings: Settings, tuning: Tuning | None) -> AsyncGener
             oauth=_oauth(settings, stack),
             gate=gate,
             launcher=ConfinedLauncher(settings.isolation),
+            pushes=Pushes(at_once=settings.pushes, each=settings.principal_pushes),
         )
 
 
@@ -115,6 +122,7 @@ async def opened_adapters(settings: Settings, place: Place, shared: Shared) -> A
                 gate=shared.gate,
                 sandbox=sandbox,
                 checks=OfflineChecks(),
+                turn=partial(shared.pushes.begin, place.principal) if place.served else at_once,
             )
         finally:
             await sandbox.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mcp.server.request_state import RequestStateSecurity
@@ -22,12 +23,13 @@ from mcp_convex.domain.identity import SignIn
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.http_api import OPERATIONS
 from mcp_convex.http_api.openapi import openapi
+from mcp_convex.limits import CallBounds, Calls
 from mcp_convex.sandboxes import ConfinedLauncher
 from mcp_convex.server import assembled
 from mcp_convex.server.access import opened_access
 from mcp_convex.server.adapters import opened_adapters, opened_shared
 from mcp_convex.server.desks import HostedDesks, make_pages, make_seal
-from mcp_convex.server.households import Households, opened_households
+from mcp_convex.server.households import Households, Room, opened_households
 from mcp_convex.server.place import make_place
 from mcp_convex.server.wiring import wired
 from mcp_convex.services import Services
@@ -84,6 +86,13 @@ class Hosted(Hosting):
         self._households = households
         self._desks = desks
         self._seal = seal
+        self._calls = Calls(
+            CallBounds(
+                a_minute=settings.principal_calls_per_minute,
+                burst=settings.principal_calls_per_minute,
+                at_once=settings.principal_calls,
+            )
+        )
         self.settings = settings
 
     def pages(self, sign_in: SignIn | None) -> ASGIApp:
@@ -114,7 +123,11 @@ class Hosted(Hosting):
             services = await stack.enter_async_context(self._households.of(principal, narrowing.workspace))
             if is_stream(request):  # needs no services, and may not keep them open
                 await stack.aclose()
-            yield Serving(services, self._narrowed(narrowing))
+            yield Serving(
+                services,
+                self._narrowed(narrowing),
+                turn=partial(self._calls.begin, principal, is_stream=is_stream(request)),
+            )
 
     def _narrowed(self, narrowing: Narrowing) -> Narrowed | None:
         if narrowing.toolsets is None and not narrowing.read_only:
@@ -141,7 +154,8 @@ async def opened_hosting(settings: Settings, tuning: Tuning | None = None) -> As
             ):
                 yield services
 
-        async with opened_households(open_for, idle_s=settings.workspace_idle_s) as households:
+        room = Room(each=settings.principal_open_workspaces, all=settings.open_workspaces)
+        async with opened_households(open_for, idle_s=settings.workspace_idle_s, room=room) as households:
             yield Hosted(households, HostedDesks(households, shared.store), seal, settings)
 
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_convex.domain.errors import DirectoryUnusable
+from mcp_convex.domain.errors import DirectoryUnusable, TooManyWorkspaces
 from mcp_convex.domain.models import LOCAL_PRINCIPAL, PrincipalId, WorkspaceId
 from mcp_convex.settings import Settings
 
@@ -58,10 +58,17 @@ def make_place(settings: Settings, principal: PrincipalId, name: str) -> Place:
 
     Raises:
         DirectoryUnusable: It cannot be made.
+        TooManyWorkspaces: They have as many as they may.
     """
     top = settings.workspaces_dir or settings.data_dir / "served"
+    limit = settings.principal_workspaces
     root = top / f"{_readable(principal.partition(' ')[2] or principal)}-{_hash(principal)[:16]}" / name
     try:
+        if not root.exists() and root.parent.exists() and sum(1 for _ in root.parent.iterdir()) >= limit:
+            raise TooManyWorkspaces(
+                f"There is no workspace `{name}`, and another would be more than {limit}.",
+                next_step="Use one that there is: the URL names it, as `?workspace=`. Or ask the operator.",
+            )
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise DirectoryUnusable(

@@ -92,7 +92,7 @@ def _services(
     snapshots = SnapshotService(
         SnapshotPorts(sandbox=sandbox, store=store.snapshots, api=api), targets, policy, owner=owner
     )
-    cli_ports = CliPorts(sandbox=sandbox, gate=adapters.gate, leases=store.leases)
+    cli_ports = CliPorts(sandbox=sandbox, gate=adapters.gate, leases=store.leases, turn=adapters.turn)
     cli = CliRuns(cli_ports, snapshots, workspace=owner[1], lease_s=settings.push_lease_s, armed=settings.armed_pushes)
     files = FileService(sandbox, adapters.checks, policy, on_written=cli.arm)
     parts = PushParts(cli=cli, targets=targets, snapshots=snapshots)

@@ -27,6 +27,7 @@ from mcp_convex.domain.ports import (
     Sandbox,
     TypeCheck,
 )
+from mcp_convex.domain.ports.turns import Turn
 from mcp_convex.domain.pushes import STAGES, GateVerdict, Purpose, Stage
 from mcp_convex.services.snapshots import Draft, SnapshotService
 from mcp_convex.services.type_checks import Types
@@ -56,6 +57,7 @@ class CliPorts:
     sandbox: Sandbox
     gate: Gate
     leases: LeaseStore
+    turn: Turn
 
 
 class CliRuns:
@@ -74,6 +76,7 @@ class CliRuns:
         self._sandbox = ports.sandbox
         self._gate = ports.gate
         self._leases = ports.leases
+        self._turn = ports.turn
         self._snapshots = snapshots
         self._workspace = workspace
         self._lease_s = lease_s
@@ -115,7 +118,7 @@ class CliRuns:
     async def _run(self, terms: PushTerms, stages: _Stages) -> CliRun:
         started = time.monotonic()
         sandbox = self._sandbox
-        async with self._leases.hold(f"workspace:{self._workspace}", ttl_s=self._lease_s):
+        async with self._turn(stages.progress), self._leases.hold(f"workspace:{self._workspace}", ttl_s=self._lease_s):
             await sandbox.ensure(stages.reached)
             await stages.reached("bundling")
             sources = await self._snapshots.draft() if terms.purpose == "push" else None
@@ -228,13 +231,13 @@ class _Stages:
     """Turns the stages of a run into progress that only moves forward."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+        self.progress = progress
         self._furthest = -1
 
     async def reached(self, stage: Stage) -> None:
         if (at := STAGES.index(stage)) > self._furthest:
             self._furthest = at
-            await self._progress.report(at, len(STAGES) - 1, stage)
+            await self.progress.report(at, len(STAGES) - 1, stage)
 
 
 def _has_raced(verdict: GateVerdict) -> bool:

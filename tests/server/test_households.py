@@ -8,9 +8,11 @@ import anyio
 import pytest
 
 from mcp_convex.domain.errors import DirectoryUnusable
-from mcp_convex.server.households import Households, opened_households
+from mcp_convex.server.households import Households, Room, opened_households
 
 pytestmark = pytest.mark.anyio
+
+ROOM = Room(each=10, all=10)
 
 
 class Ledger:
@@ -45,7 +47,7 @@ async def call(households: Households, principal: str, name: str = "default") ->
 
 async def test_a_workspace_is_opened_once_for_all_who_call_for_it():
     ledger = Ledger()
-    async with opened_households(ledger.open_for, idle_s=60) as households:
+    async with opened_households(ledger.open_for, idle_s=60, room=ROOM) as households:
         async with anyio.create_task_group() as tasks:
             for _ in range(10):
                 tasks.start_soon(call, households, "alice")
@@ -58,7 +60,10 @@ async def test_a_workspace_is_opened_once_for_all_who_call_for_it():
 
 async def test_what_nobody_calls_is_closed_and_what_somebody_calls_is_not():
     ledger = Ledger()
-    async with opened_households(ledger.open_for, idle_s=0.05) as households, households.of("bob", "default") as bobs:
+    async with (
+        opened_households(ledger.open_for, idle_s=0.05, room=ROOM) as households,
+        households.of("bob", "default") as bobs,
+    ):
         await bobs.get()
         await call(households, "alice")
         with anyio.fail_after(5):
@@ -70,7 +75,7 @@ async def test_what_nobody_calls_is_closed_and_what_somebody_calls_is_not():
 async def test_who_calls_while_a_workspace_closes_waits_for_it_to_be_closed():
     ledger = Ledger()
     ledger.may_close = anyio.Event()
-    async with opened_households(ledger.open_for, idle_s=0.01) as households:
+    async with opened_households(ledger.open_for, idle_s=0.01, room=ROOM) as households:
         await call(households, "alice")
         with anyio.fail_after(5):
             while households._open[("alice", "default")].closed is None:
@@ -87,7 +92,7 @@ async def test_who_calls_while_a_workspace_closes_waits_for_it_to_be_closed():
 async def test_a_workspace_that_cannot_be_opened_is_tried_again_by_the_next_call(broken):
     ledger = Ledger()
     ledger.broken = broken
-    async with opened_households(ledger.open_for, idle_s=60) as households:
+    async with opened_households(ledger.open_for, idle_s=60, room=ROOM) as households:
         with pytest.raises(type(broken)):
             await call(households, "alice")
         ledger.broken = None

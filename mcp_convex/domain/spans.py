@@ -1,0 +1,42 @@
+"""
+Spans of OpenTelemetry, where what happens is told step by step to an operator who has asked for it.
+
+The API is made to be called from anywhere, and does nothing until `telemetry` installs the SDK. No argument, value or
+secret goes into an attribute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span, get_tracer
+
+from mcp_convex.domain.errors import ConvexMcpError
+
+_tracer = get_tracer("mcp-convex")
+
+Attribute = str | int | float | bool
+
+
+def note(**attributes: Attribute) -> None:
+    """Tell more about the span under way."""
+    get_current_span().set_attributes({f"mcp_convex.{name}": value for name, value in attributes.items()})
+
+
+@contextmanager
+def span(name: str, *, calls_out: bool = False, **attributes: Attribute) -> Iterator[None]:
+    """Tell that the block is the step *name*; of what it raises, the code or the type."""
+    with _tracer.start_as_current_span(
+        name,
+        kind=SpanKind.CLIENT if calls_out else SpanKind.INTERNAL,
+        attributes={f"mcp_convex.{name}": value for name, value in attributes.items()},
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as opened:
+        try:
+            yield
+        except BaseException as exc:
+            opened.set_attribute("error.type", exc.code if isinstance(exc, ConvexMcpError) else type(exc).__name__)
+            opened.set_status(StatusCode.ERROR)
+            raise
