@@ -64,13 +64,13 @@ def _secure(value: str) -> str:
     return value
 
 
-Folder = Annotated[Path, AfterValidator(_absolute)]
 def _postgres(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
         raise ValueError("should be a URL that begins with `postgresql://`")
     return value
 
 
+Folder = Annotated[Path, AfterValidator(_absolute)]
 Url = Annotated[str, AfterValidator(_secure)]
 Host = Annotated[Url, AfterValidator(lambda value: value.rstrip("/"))]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
@@ -114,7 +114,6 @@ class Settings(Model):
         description="AES-256 keys that encrypt stored credentials: 32 bytes each in base64, newest first, with commas"
         " between them. Without it, a key file in the data directory serves.",
     )
-    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
     database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = Field(
         default=None,
         description="Keep the store in PostgreSQL, for several servers, instead of in the data directory:"
@@ -123,6 +122,7 @@ class Settings(Model):
     database_connections: int = Field(
         default=10, ge=1, le=100, description="How many connections to PostgreSQL a server has at most, beside one."
     )
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
         default="warning", description="What goes to standard error: `debug`, `info`, `warning` or `error`."
     )
     embedded_port: int | None = Field(
@@ -336,12 +336,15 @@ def load(flags: Mapping[str, str | bool | None], environ: Mapping[str, str]) -> 
     Return the settings: *flags* (by setting name; None is not given) before *environ* before the defaults.
 
     An empty environment variable counts as unset: that is how a client passes an option that was left out.
+    For a secret, the variable of its name with `_FILE` may name a file that holds it.
 
     Raises:
         SettingsInvalid: A name is unknown or a value is wrong; the message names every one of them.
     """
     knobs = {knob.name: knob for knob in describe()}
     by_env = {knob.env: knob for knob in knobs.values()}
+    files = {f"{knob.env}_FILE": knob.env for knob in knobs.values() if knob.is_secret}
+    known = {*by_env, *files}
     wrong = [
         *(_unknown(name, by_env) for name in environ if name.upper().startswith(_PREFIX) and name not in known),
         *(_misplaced(name, knobs) for name in flags if name not in knobs or knobs[name].is_secret),
@@ -358,6 +361,15 @@ def load(flags: Mapping[str, str | bool | None], environ: Mapping[str, str]) -> 
         if not wrong:
             return settings
     raise SettingsInvalid(" ".join(wrong), next_step="Correct what is named, and start again.")
+
+
+def _content(name: str, file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise SettingsInvalid(
+            f"`{name}` names a file that cannot be read.", next_step="Correct it, and start again."
+        ) from None
 
 
 def _data_dir(environ: Mapping[str, str], platform: str) -> Path:
@@ -380,15 +392,12 @@ def _shown(default: str | float | tuple[str, ...] | None) -> str:
         case _:
             return str(default)
 
-    For a secret, the variable of its name with `_FILE` may name a file that holds it.
 
 def _unknown(name: str, by_env: Mapping[str, Knob]) -> str:
     return f"`{name}` is no setting; the nearest is `{_nearest(name.upper(), by_env)}`."
 
 
 def _misplaced(name: str, knobs: Mapping[str, Knob]) -> str:
-    files = {f"{knob.env}_FILE": knob.env for knob in knobs.values() if knob.is_secret}
-    known = {*by_env, *files}
     if name in knobs:
         return f"`{knobs[name].env}` is a secret, which is read from the environment only."
     return f"`{name}` is no setting; the nearest is `{_nearest(name, knobs)}`."
@@ -406,14 +415,5 @@ def _said(error: ErrorDetails, knobs: Mapping[str, Knob], flags: Mapping[str, st
     source = knob.env if value is None or knob.flag is None else knob.flag
     wrong = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if knob.is_secret:
-def _content(name: str, file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise SettingsInvalid(
-            f"`{name}` names a file that cannot be read.", next_step="Correct it, and start again."
-        ) from None
-
-
         return f"`{source}` {wrong}."
     return f"`{source}` {wrong}, not `{redact(str(error['input']))[:_LONGEST_ECHO]}`."
