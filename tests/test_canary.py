@@ -65,6 +65,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "check_files": {},
     "restore_files": {},
     "push": {},
+    "dev_server": {"action": "start"},
     "list_functions": {},
     "run_function": {"name": "notes:top"},
     "run_query": {"source": "return 1;"},

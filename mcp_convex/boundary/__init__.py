@@ -3,7 +3,7 @@
 from mcp_convex.boundary.asking import InputRequiredResult, ask, client_name
 from mcp_convex.boundary.hosting import OpenHosting, one_workspace
 from mcp_convex.boundary.progress import ContextProgress
-from mcp_convex.boundary.server import ConvexServer, Surface
+from mcp_convex.boundary.server import ConvexServer, Replicated, Surface
 from mcp_convex.boundary.spec import Ctx, Effect, ResourceSpec, ToolSpec, resource, services, tool
 from mcp_convex.boundary.stdio import serve_stdio
 
@@ -14,6 +14,7 @@ __all__ = [
     "Effect",
     "InputRequiredResult",
     "OpenHosting",
+    "Replicated",
     "ResourceSpec",
     "Surface",
     "ToolSpec",

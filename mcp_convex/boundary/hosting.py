@@ -15,6 +15,11 @@ from mcp_convex.domain.ports.meter import Meter, NoMeter
 
 _NO_METER = NoMeter()
 
+Whose = tuple[str, str]
+"""A principal, and what they call their workspace."""
+THIS_MACHINES: Whose = ("", "")
+"""The one workspace of a server in the local shape."""
+
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
@@ -35,6 +40,7 @@ class Serving:
     turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     """Waits until the call may begin, and counts it as under way for the block. Raises `LimitReached`."""
     meter: Meter = _NO_METER
+    whose: Whose = THIS_MACHINES
 
     def offers(self, tool: str) -> bool:
         """Say whether the call may use *tool*."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from mcp_convex.boundary.fencing import fence
 from mcp_convex.domain.connections import Connection
+from mcp_convex.domain.dev_servers import DevServerStatus
 from mcp_convex.domain.models import FunctionResult, LogEntry, LogPage, Page
 from mcp_convex.domain.pushes import Changes, CheckResult, Diagnostic, PushResult
 from mcp_convex.services.connections import Connecting, Connections, Disconnected
@@ -97,6 +98,17 @@ def _diagnostic(found: Diagnostic, *, with_hint: bool) -> str:
     if with_hint:
         lines.append(f"    Hint: {found.hint}")
     return "\n".join(lines)
+
+
+@text_of.register
+def _dev_server(status: DevServerStatus) -> str:
+    to = f", pushing to {status.target.kind} deployment `{status.target.name}`" if status.on and status.target else ""
+    lines = [f"{status.state}{to}" if status.on else "off"]
+    lines += [said for said in (status.stopped_because, status.trouble) if said]
+    if (last := status.last_push) is not None:
+        failed = f"; failure: {last.failure}, {status.failures_alike} times alike" if last.failure else ""
+        lines += [f"Last push {last.id}, at {last.at:%H:%M:%S} UTC: {last.outcome}{failed}", *_found(last.diagnostics)]
+    return "\n".join([*lines, f"Next step: {status.next_step}"])
 
 
 @text_of.register

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -22,6 +22,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.request_state import RequestStateSecurity
+from mcp.server.subscriptions import InMemorySubscriptionBus, SubscriptionBus
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     CallToolResult,
@@ -44,6 +45,7 @@ from mcp_convex.boundary.hosting import SERVING, Hosting, OpenHosting
 from mcp_convex.boundary.request_ids import name_request
 from mcp_convex.boundary.resources import Resources
 from mcp_convex.boundary.spec import ResourceSpec, ToolSpec
+from mcp_convex.boundary.subscriptions import LegacySubscriptions, OwnEvents
 from mcp_convex.boundary.tools import LateTools
 from mcp_convex.domain.errors import ConvexMcpError, FunctionThrew, LimitReached, NotFound, Retry
 from mcp_convex.domain.secrets import redact
@@ -85,6 +87,16 @@ class _Apps(Extension):
     identifier = "io.modelcontextprotocol/ui"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replicated:
+    """What a server shares with its replicas, so that a client may be served by any of them."""
+
+    bus: SubscriptionBus = field(default_factory=InMemorySubscriptionBus)
+    """On which it hears what its clients may follow."""
+    request_state: RequestStateSecurity | None = None
+    """The keys that seal what clients carry from one round to the next; None for one of this process alone."""
+
+
 class ConvexServer(MCPServer[Hosting]):
     """Serves *surface* over the workspaces that *open_hosting* opens, once, for the server's life."""
 
@@ -95,8 +107,9 @@ class ConvexServer(MCPServer[Hosting]):
         *,
         version: str,
         instructions: str,
-        request_state_security: RequestStateSecurity | None = None,
+        replicated: Replicated | None = None,
     ) -> None:
+        shared = replicated or Replicated()
         super().__init__(
             "convex",
             title="Convex",
@@ -106,9 +119,11 @@ class ConvexServer(MCPServer[Hosting]):
             lifespan=lambda _: open_hosting(),
             middleware=[_serve],
             extensions=[_Apps()],
-            request_state_security=request_state_security,
+            request_state_security=shared.request_state,
+            subscriptions=OwnEvents(shared.bus),
         )
         self._deadline_s = surface.deadline_s
+        LegacySubscriptions(self._subscriptions).serve_on(self._lowlevel_server)
         self._tool_manager = self._declared = LateTools(surface.tools)
         self._resources = Resources(surface.resources)
         for prompt in surface.prompts:

@@ -42,6 +42,20 @@ class Policy(Model):
         if target.type == "prod":
             self.check_production(f"`{target.name}`")
 
+    def check_dev_server(self, target: Target) -> None:
+        """
+        Return if each write may go live on *target* by itself.
+
+        Raises:
+            BlockedByPolicy: It may not be changed, or is one that people rely on, whatever the operator has enabled.
+        """
+        self.check_write(target)
+        if target.kind == "cloud" and target.type not in {"dev", "preview"}:
+            raise BlockedByPolicy(
+                f"`{target.name}` is no dev or preview deployment; only to those do writes go live by themselves.",
+                next_step="Link a dev deployment with `link_project`, or call `push` for each change.",
+            )
+
     def check_production(self, what: str) -> None:
         """
         Return if the server may touch production, for which *what* is.

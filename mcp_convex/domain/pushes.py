@@ -156,3 +156,6 @@ class PushRecord(Model):
     workspace: str
     started_at: datetime
     result: PushResult
+    sources: str | None = Field(
+        default=None, description="The fingerprint of the files that were to go live; none for a preview."
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from hashlib import sha256
 from typing import Literal
 
 from pydantic import Field
@@ -26,3 +28,8 @@ class Snapshot(Model):
     modules: dict[str, str] = Field(
         default_factory=dict, description="SHA-256 of each module that the push left on the deployment, by its path."
     )
+
+
+def fingerprint(files: Iterable[FileEntry]) -> str:
+    """Return what tells one state of the files from another."""
+    return sha256("".join(f"{file.path}\n{file.sha256}\n" for file in files).encode()).hexdigest()

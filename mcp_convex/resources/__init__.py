@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from mcp_convex.boundary import resource
 from mcp_convex.domain.audit import AuditLog
+from mcp_convex.domain.dev_servers import DevServerStatus, Pushes
 from mcp_convex.domain.models import Functions, Tables
 from mcp_convex.domain.pushes import PushRecord
 from mcp_convex.services import Services
 from mcp_convex.services.snapshots import History, Step
 
 _MARKDOWN = "text/markdown"
+_PUSHES = 20
 
 
 @resource("convex://schema", "The live tables", toolset="inspect")
@@ -22,6 +24,18 @@ async def schema(services: Services) -> Tables:
 async def functions(services: Services) -> Functions:
     """Functions as they are live on the deployment, with kind, visibility and arguments."""
     return await services.functions.list()
+
+
+@resource("convex://dev-server", "The dev server", toolset="push")
+async def dev_server(services: Services) -> DevServerStatus:
+    """Whether writes go live by themselves, and what came of the last one. Can be subscribed to."""
+    return await services.dev_servers.status()
+
+
+@resource("convex://pushes", "The latest pushes", toolset="push")
+async def pushes(services: Services) -> Pushes:
+    """What came of each, in short, newest first. Can be subscribed to."""
+    return Pushes(pushes=await services.pushes.recent(_PUSHES))
 
 
 @resource("convex://pushes/{push_id}", "A push", toolset="push")
@@ -78,4 +92,18 @@ async def template(services: Services, template: str) -> str:
     return services.docs.template(template)
 
 
-RESOURCES = (guidelines, guideline, templates, template, schema, functions, snapshots, audit, push, file, snapshot)
+RESOURCES = (
+    guidelines,
+    guideline,
+    templates,
+    template,
+    schema,
+    functions,
+    dev_server,
+    pushes,
+    snapshots,
+    audit,
+    push,
+    file,
+    snapshot,
+)

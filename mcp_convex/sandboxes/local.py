@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -38,6 +38,7 @@ from mcp_convex.sandboxes.project import Template
 from mcp_convex.sandboxes.sources import Identity, Sources, compiler_name, find_sources, functions_folder, real_path
 from mcp_convex.sandboxes.stage import TEMPORARY, Stage
 from mcp_convex.sandboxes.type_check import CompilerBeside
+from mcp_convex.sandboxes.watching import changes_below
 
 _FORWARDER = Path(__file__).with_name("forward.cjs")
 _FORWARDER_PORT = 3210
@@ -100,6 +101,9 @@ class LocalSandbox(Sandbox):
 
     async def list(self) -> tuple[FileEntry, ...]:
         return await anyio.to_thread.run_sync(self._entries)
+
+    def watched(self) -> AsyncGenerator[None]:
+        return changes_below(self._root)
 
     def convex_cli(self) -> tuple[str, ...]:
         if (found := self._packages.find("convex")) is None:

@@ -46,6 +46,8 @@ class Sources:
     files: dict[str, Identity] = field(default_factory=dict[str, Identity])
     package_folders: list[str] = field(default_factory=list[str])
     """Each `node_modules`, none inside another."""
+    folders: list[str] = field(default_factory=lambda: [""])
+    """Those in which there may be sources, the directory itself first."""
 
 
 def find_sources(root: Path) -> Sources:
@@ -140,6 +142,7 @@ def _walk(root: Path, folder: str, found: Sources, kept: tuple[str, ...]) -> Ite
         elif not entry.is_dir(follow_symlinks=False):
             yield path, entry
         elif entry.name not in OUTPUTS or f"{path}/".startswith(kept):
+            found.folders.append(path)
             yield from _walk(root, path + "/", found, kept)
 
 

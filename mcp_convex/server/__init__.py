@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from mcp_convex import __version__
-from mcp_convex.boundary import ConvexServer, OpenHosting, ResourceSpec, Surface, ToolSpec, one_workspace
+from mcp_convex.boundary import ConvexServer, OpenHosting, Replicated, ResourceSpec, Surface, ToolSpec, one_workspace
+from mcp_convex.boundary.hosting import THIS_MACHINES
 from mcp_convex.boundary.prompts import read_prompts
-from mcp_convex.domain.ports import Reach
+from mcp_convex.boundary.subscriptions import Announcing
+from mcp_convex.domain.ports import Announcements, NoAnnouncements, Reach
 from mcp_convex.server.place import find_asset, find_place
 from mcp_convex.services import Services
 from mcp_convex.settings import Settings
 
 if TYPE_CHECKING:
-    from mcp.server.request_state import RequestStateSecurity
-
     from mcp_convex.broker import Tuning
 
 INSTRUCTIONS = """\
@@ -36,12 +36,12 @@ def build_server(settings: Settings, *, tuning: Tuning | None = None) -> ConvexS
     Args:
         tuning: How patient the gate is with a deployment; as patient as an operator wants it by default.
     """
-    return assembled(settings, lambda: one_workspace(lambda: open_services(settings, tuning=tuning)))
+    alone = Replicated()
+    here = Announcing(alone.bus, THIS_MACHINES)
+    return assembled(settings, lambda: one_workspace(lambda: _open_and_resume(settings, tuning, here)), alone)
 
 
-def assembled(
-    settings: Settings, open_hosting: OpenHosting, *, security: RequestStateSecurity | None = None
-) -> ConvexServer:
+def assembled(settings: Settings, open_hosting: OpenHosting, replicated: Replicated) -> ConvexServer:
     """Return a server with the surface that *settings* leave, over what *open_hosting* opens."""
     return ConvexServer(
         open_hosting,
@@ -53,7 +53,7 @@ def assembled(
         ),
         version=__version__,
         instructions=INSTRUCTIONS,
-        request_state_security=security,
+        replicated=replicated,
     )
 
 
@@ -70,7 +70,18 @@ def _resources() -> Sequence[ResourceSpec]:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, *, tuning: Tuning | None = None) -> AsyncGenerator[Services]:
+async def _open_and_resume(
+    settings: Settings, tuning: Tuning | None, announcements: Announcements
+) -> AsyncGenerator[Services]:
+    async with open_services(settings, tuning=tuning, announcements=announcements) as services:
+        await services.dev_servers.resume()
+        yield services
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, *, tuning: Tuning | None = None, announcements: Announcements | None = None
+) -> AsyncGenerator[Services]:
     """
     Open what the services need, and close it on the way out.
 
@@ -84,7 +95,7 @@ async def open_services(settings: Settings, *, tuning: Tuning | None = None) -> 
     place = find_place(settings)
     async with (
         opened_shared(settings, tuning) as shared,
-        opened_adapters(settings, place, shared) as adapters,
+        opened_adapters(settings, place, shared, announcements or NoAnnouncements()) as adapters,
         wired(settings, place, adapters) as services,
     ):
         yield services

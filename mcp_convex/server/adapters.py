@@ -21,6 +21,7 @@ from mcp_convex.convex_api.management import HttpManagementApi
 from mcp_convex.convex_api.oauth import HttpOAuthApi, OAuthApplication
 from mcp_convex.domain.errors import SettingsInvalid
 from mcp_convex.domain.ports import (
+    Announcements,
     CliLogin,
     DeploymentApi,
     EmbeddedDeployments,
@@ -75,6 +76,7 @@ class Adapters:
     checks: SourceChecks
     turn: Turn
     """Of a push."""
+    announcements: Announcements
 
 
 @asynccontextmanager
@@ -107,7 +109,9 @@ async def opened_shared(settings: Settings, tuning: Tuning | None) -> AsyncGener
 
 
 @asynccontextmanager
-async def opened_adapters(settings: Settings, place: Place, shared: Shared) -> AsyncGenerator[Adapters]:
+async def opened_adapters(
+    settings: Settings, place: Place, shared: Shared, announcements: Announcements
+) -> AsyncGenerator[Adapters]:
     """Open what the workspace at *place* has for itself, beside what is *shared*, and close that on the way out."""
     async with embedded_deployments(settings, place, shared.launcher) as embedded:
         sandbox = await _sandbox(settings, place, shared)
@@ -123,6 +127,7 @@ async def opened_adapters(settings: Settings, place: Place, shared: Shared) -> A
                 sandbox=sandbox,
                 checks=OfflineChecks(),
                 turn=partial(shared.pushes.begin, place.principal) if place.served else at_once,
+                announcements=announcements,
             )
         finally:
             await sandbox.close()
@@ -147,6 +152,7 @@ async def _sandbox(settings: Settings, place: Place, shared: Shared) -> Sandbox:
         npm_env=npm_environment(os.environ),
     )
 
+
 def _store(settings: Settings) -> AbstractAsyncContextManager[Store]:
     return open_data_dir(
         settings.data_dir,
@@ -154,7 +160,6 @@ def _store(settings: Settings) -> AbstractAsyncContextManager[Store]:
         url=settings.database_url,
         connections=settings.database_connections,
     )
-
 
 
 def _e2b_sandbox(settings: Settings, place: Place, store: Store) -> Sandbox:

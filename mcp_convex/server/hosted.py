@@ -9,15 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mcp.server.request_state import RequestStateSecurity
+from mcp.server.subscriptions import InMemorySubscriptionBus, SubscriptionBus
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from mcp_convex.boundary import ConvexServer
+from mcp_convex.boundary import ConvexServer, Replicated
 from mcp_convex.boundary.api import HttpApi
 from mcp_convex.boundary.hosting import Hosting, Narrowed, Serving
 from mcp_convex.boundary.http import PATH, Access, Beside, HttpFront, caller, is_stream
 from mcp_convex.boundary.listening import bound, serve_http
 from mcp_convex.boundary.narrowing import Narrowing
+from mcp_convex.boundary.subscriptions import Announcing
 from mcp_convex.domain.errors import IsolationUnavailable
 from mcp_convex.domain.identity import SignIn
 from mcp_convex.domain.models import PrincipalId
@@ -60,8 +62,10 @@ async def serve(
         PortInUse: The port is taken.
     """
     _check_isolation(settings)
-    async with opened_hosting(settings, tuning) as hosting:
-        server = assembled(settings, lambda: nullcontext(hosting), security=_request_state(settings))
+    bus = InMemorySubscriptionBus()
+    async with opened_hosting(settings, bus, tuning) as hosting:
+        replicated = Replicated(bus=bus, request_state=_request_state(settings))
+        server = assembled(settings, lambda: nullcontext(hosting), replicated)
         await listen(server, hosting, stopping, on_ready)
 
 
@@ -126,6 +130,7 @@ class Hosted(Hosting):
             yield Serving(
                 services,
                 self._narrowed(narrowing),
+                whose=(principal, narrowing.workspace),
                 turn=partial(self._calls.begin, principal, is_stream=is_stream(request)),
             )
 
@@ -139,8 +144,10 @@ class Hosted(Hosting):
 
 
 @asynccontextmanager
-async def opened_hosting(settings: Settings, tuning: Tuning | None = None) -> AsyncGenerator[Hosted]:
-    """Host the workspaces of all principals, and close them on the way out."""
+async def opened_hosting(
+    settings: Settings, bus: SubscriptionBus, tuning: Tuning | None = None
+) -> AsyncGenerator[Hosted]:
+    """Host the workspaces of all principals, which tell *bus* what has changed, and close them on the way out."""
     async with opened_shared(settings, tuning) as shared:
         seal = make_seal(settings)
         pages = make_pages(settings, seal)
@@ -149,9 +156,10 @@ async def opened_hosting(settings: Settings, tuning: Tuning | None = None) -> As
         async def open_for(principal: PrincipalId, name: str) -> AsyncGenerator[Services]:
             place = make_place(settings, principal, name)
             async with (
-                opened_adapters(settings, place, shared) as adapters,
+                opened_adapters(settings, place, shared, Announcing(bus, (principal, name))) as adapters,
                 wired(settings, place, adapters, pages) as services,
             ):
+                await services.dev_servers.resume()
                 yield services
 
         room = Room(each=settings.principal_open_workspaces, all=settings.open_workspaces)

@@ -16,6 +16,7 @@ from mcp_convex.services.auth_keys import AuthKeyService
 from mcp_convex.services.cli_runs import CliPorts, CliRuns
 from mcp_convex.services.connections import ConnectionPorts, ConnectionService
 from mcp_convex.services.data import DataService
+from mcp_convex.services.dev_servers import DevServerParts, DevServerPorts, DevServerService
 from mcp_convex.services.docs import DocService
 from mcp_convex.services.env_vars import EnvVarPorts, EnvVarService
 from mcp_convex.services.files import FileService
@@ -65,6 +66,7 @@ async def wired(
     try:
         yield services
     finally:
+        await services.dev_servers.aclose()
         await services.pushes.aclose()
         await local_pages.aclose()
 
@@ -79,7 +81,9 @@ def _services(
     pages, grants = asking
     api, sandbox, store = adapters.api, adapters.sandbox, adapters.store
     policy, owner = settings.policy, place.owner
-    pushing = PushPorts(sandbox=sandbox, api=api, leases=store.leases, pushes=store.pushes)
+    pushing = PushPorts(
+        sandbox=sandbox, api=api, leases=store.leases, pushes=store.pushes, announcements=adapters.announcements
+    )
     bounds = PushBounds(deadline_s=settings.push_deadline_s, lease_s=settings.push_lease_s)
     connecting = ConnectionPorts(store=store.connections, api=adapters.management)
     provisioning = ProvisioningPorts(
@@ -89,15 +93,28 @@ def _services(
         leases=store.leases,
         sandbox=sandbox,
     )
+
+    def on_written() -> None:
+        cli.arm()
+        dev_servers.wrote()
+
     snapshots = SnapshotService(
-        SnapshotPorts(sandbox=sandbox, store=store.snapshots, api=api), targets, policy, owner=owner
+        SnapshotPorts(sandbox=sandbox, store=store.snapshots, api=api, on_written=on_written),
+        targets,
+        policy,
+        owner=owner,
     )
     cli_ports = CliPorts(sandbox=sandbox, gate=adapters.gate, leases=store.leases, turn=adapters.turn)
     cli = CliRuns(cli_ports, snapshots, workspace=owner[1], lease_s=settings.push_lease_s, armed=settings.armed_pushes)
-    files = FileService(sandbox, adapters.checks, policy, on_written=cli.arm)
+    files = FileService(sandbox, adapters.checks, policy, on_written=on_written)
     parts = PushParts(cli=cli, targets=targets, snapshots=snapshots)
     templates = TemplateService(find_asset("resources/templates"), files)
     pushes = PushService(pushing, parts, policy, owner=owner, bounds=bounds)
+    dev_ports = DevServerPorts(
+        sandbox=sandbox, store=store.dev_servers, leases=store.leases, announcements=adapters.announcements
+    )
+    dev_parts = DevServerParts(pushes=pushes, snapshots=snapshots, targets=targets)
+    dev_servers = DevServerService(dev_ports, dev_parts, policy, owner=owner)
     checking = SourceCheckPorts(checks=adapters.checks, sandbox=sandbox, api=api)
     return Services(
         files=files,
@@ -105,6 +122,7 @@ def _services(
         templates=templates,
         docs=DocService(find_asset("resources/guidelines"), templates, FtsPassageIndex),
         pushes=pushes,
+        dev_servers=dev_servers,
         snapshots=snapshots,
         functions=FunctionService(api, targets, policy),
         data=DataService(api, targets),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # a start of the server needs none of them
     from mcp_convex.services.auth_keys import AuthKeyService
     from mcp_convex.services.connections import ConnectionService
     from mcp_convex.services.data import DataService
+    from mcp_convex.services.dev_servers import DevServerService
     from mcp_convex.services.docs import DocService
     from mcp_convex.services.env_vars import EnvVarService
     from mcp_convex.services.files import FileService
@@ -34,6 +35,7 @@ class Services:
     docs: DocService
     source_checks: SourceCheckService
     pushes: PushService
+    dev_servers: DevServerService
     snapshots: SnapshotService
     functions: FunctionService
     data: DataService

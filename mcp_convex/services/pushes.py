@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -11,7 +12,8 @@ from datetime import UTC, datetime
 
 import anyio
 
-from mcp_convex.domain.diagnostics import GIVE_UP, STUBBORN, next_step, parse_output
+from mcp_convex.domain.dev_servers import DevPush
+from mcp_convex.domain.diagnostics import GIVE_UP, STUBBORN, next_step
 from mcp_convex.domain.env_vars import EnvVar, listed
 from mcp_convex.domain.errors import (
     AccessError,
@@ -27,8 +29,8 @@ from mcp_convex.domain.errors import (
 from mcp_convex.domain.models import ConvexFunction, PrincipalId, Target, WorkspaceId
 from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import (
+    Announcements,
     DeploymentApi,
-    Ended,
     LeaseStore,
     Progress,
     PushStore,
@@ -36,19 +38,19 @@ from mcp_convex.domain.ports import (
     Reach,
     Sandbox,
 )
+from mcp_convex.domain.ports.announcing import DEV_SERVER, PUSHES
 from mcp_convex.domain.pushes import (
-    REJECTIONS,
     CheckResult,
     Diagnostic,
     FailureClass,
-    Outcome,
     Purpose,
     PushRecord,
     PushResult,
     same_failure,
 )
-from mcp_convex.domain.secrets import redact
+from mcp_convex.domain.snapshots import fingerprint
 from mcp_convex.services.cli_runs import CliRun, CliRuns
+from mcp_convex.services.conclusions import findings, outcome_of, raw_tail
 from mcp_convex.services.env_file import EnvFile
 from mcp_convex.services.env_needs import needed_env_vars
 from mcp_convex.services.snapshots import LAST_PUSHED, SnapshotService
@@ -57,7 +59,6 @@ from mcp_convex.services.targets import TargetService
 _LIVE_FUNCTIONS_S = 5.0
 """Seconds that a push waits to learn what is live, which it can do without."""
 
-_RAW_TAIL = 4_000
 _UNCHECKED = "The types were not checked: the functions have no tsconfig.json, or node_modules no TypeScript compiler."
 
 
@@ -69,6 +70,7 @@ class PushPorts:
     api: DeploymentApi
     leases: LeaseStore
     pushes: PushStore
+    announcements: Announcements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,16 @@ class PushBounds:
     """Until another process may push in the place of one that died in the midst of it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a caller wants of a push."""
+
+    purpose: Purpose
+    consented: bool
+    agreed: frozenset[str]
+    restore: bool
+
+
 class PushService:
     def __init__(
         self,
@@ -108,6 +120,8 @@ class PushService:
         self._principal, self._workspace = owner
         self._bounds = bounds
         self._env_file = EnvFile(ports.sandbox)
+        self._turn = asyncio.Lock()
+        self._latest: PushRecord | None = None
 
     async def push(
         self,
@@ -121,6 +135,9 @@ class PushService:
         """
         Push the workspace to its target, or with *preview* find out what a push would do.
 
+        Where another of this process is under way, wait for it: what comes of that is the answer if the files are
+        the same, and a push of these follows if not.
+
         Args:
             consented: A person pushes themselves, and agrees to whatever the push removes.
             agreed: What `awaiting_consent` returned, once the person has said yes to it.
@@ -128,38 +145,54 @@ class PushService:
 
         Raises:
             BlockedByPolicy: The target is off limits, or the server is read-only.
-            PushUnderWay: Another push to the same deployment, or from the same workspace, is running.
+            PushUnderWay: Another process pushes to the same deployment, or from the same workspace.
             SandboxError: The workspace cannot be made ready.
         """
-        purpose: Purpose = "preview" if preview else "push"
+        asked = _Asked("preview" if preview else "push", consented, agreed, restore)
+        before = self._latest
+        async with self._turn:
+            over = self._latest
+            if over is not None and over is not before and await self._answers(asked, over):
+                return over.result
+            return await self._push(asked, progress)
+
+    async def _answers(self, asked: _Asked, over: PushRecord) -> bool:
+        """Say whether what came of a push that *asked* waited for would come of a push now."""
+        if asked.purpose == "preview" or over.sources is None or over.result.failure not in {None, "source"}:
+            return False
+        return not (asked.restore and over.result.failure) and over.sources == await self._sources()
+
+    async def _push(self, asked: _Asked, progress: Progress | None) -> PushResult:
         started = time.monotonic()
         try:
             reach = await self._reach()
         except (CredentialRejected, ActionNotAllowed, UpstreamError) as exc:
-            return await self._kept(_unreached(exc, time.monotonic() - started))
-        if not preview:
+            sources = None if asked.purpose == "preview" else await self._sources()
+            return await self._kept(_unreached(exc, time.monotonic() - started), sources)
+        if asked.purpose == "push":
             self._policy.check_write(reach.target)
         async with self._ports.leases.hold(f"deployment:{reach.target.url}", ttl_s=self._bounds.lease_s):
             live_functions = await self._live_functions(reach)
             terms = PushTerms(
-                purpose=purpose,
+                purpose=asked.purpose,
                 reach=reach,
                 deadline_s=max(0.0, self._bounds.deadline_s - (time.monotonic() - started)),
-                consented=consented or reach.target.kind == "embedded",
-                agreed=agreed,
+                consented=asked.consented or reach.target.kind == "embedded",
+                agreed=asked.agreed,
                 live_functions=live_functions,
             )
             run = await self._cli.run(terms, progress)
-        result = self._concluded(purpose, reach, run)
-        if result.outcome == "rejected" and restore and not preview:
+        result = self._concluded(asked.purpose, reach, run)
+        if result.outcome == "rejected" and asked.restore and asked.purpose == "push":
             result = await self._taken_back(result)
         elif result.failure is None:
             result = await self._completed(result, run, reach)
-        return await self._kept(await self._not_again_and_again(result))
+        sources = None if run.sources is None else fingerprint(run.sources.files)
+        return await self._kept(await self._not_again_and_again(result), sources)
 
     async def awaiting_consent(self) -> frozenset[str]:
         """Return what the workspace's latest push needs a person's consent for; nothing if it does not."""
-        async for record in self._ports.pushes.latest(self._principal, self._workspace):
+        async for record in self.latest():
             needed = record.result.diagnostics if record.result.failure == "needs_consent" else ()
             return frozenset(diagnostic.message for diagnostic in needed)
         return frozenset()
@@ -169,21 +202,22 @@ class PushService:
         Bundle and type-check the workspace's current sources without asking any deployment.
 
         Raises:
-            PushUnderWay: The CLI already runs in this workspace.
+            PushUnderWay: Another process runs the CLI in this workspace.
             SandboxError: The workspace cannot be made ready.
         """
         terms = PushTerms(purpose="check", reach=None, deadline_s=self._bounds.deadline_s)
-        run = await self._cli.run(terms, progress)
-        failure, diagnostics = _findings("check", run)
+        async with self._turn:
+            run = await self._cli.run(terms, progress)
+        failure, diagnostics = findings("check", run)
         return CheckResult(
             ok=failure is None,
             failure=failure,
             diagnostics=diagnostics,
-            next_step=next_step(_outcome("check", failure), failure, diagnostics),
+            next_step=next_step(outcome_of("check", failure), failure, diagnostics),
             duration_s=run.duration_s,
             isolation=self._ports.sandbox.describe(),
             notes=self._ports.sandbox.take_notes(),
-            raw_tail=_raw_tail(failure, run.ended),
+            raw_tail=raw_tail(failure, run.ended),
         )
 
     async def aclose(self) -> None:
@@ -203,14 +237,22 @@ class PushService:
         """Yield the workspace's pushes, newest first."""
         return self._ports.pushes.latest(self._principal, self._workspace)
 
+    async def recent(self, count: int) -> tuple[DevPush, ...]:
+        """Return the workspace's last *count* pushes in short, newest first."""
+        found: list[DevPush] = []
+        async for record in self.latest():
+            if len(found) == count:
+                break
+            found.append(DevPush.of(record))
+        return tuple(found)
+
     async def failed(self) -> tuple[str, ...]:
         """Return the ids of the workspace's latest pushes that failed, newest first."""
-        latest = self._ports.pushes.latest(self._principal, self._workspace)
-        return tuple([record.id async for record in latest if record.result.failure is not None])
+        return tuple([record.id async for record in self.latest() if record.result.failure is not None])
 
     def _concluded(self, purpose: Purpose, reach: Reach, run: CliRun) -> PushResult:
-        failure, diagnostics = _findings(purpose, run)
-        outcome = _outcome(purpose, failure)
+        failure, diagnostics = findings(purpose, run)
+        outcome = outcome_of(purpose, failure)
         return PushResult(
             outcome=outcome,
             id=secrets.token_hex(4),
@@ -224,7 +266,7 @@ class PushService:
             changes=run.verdict.changes,
             isolation=self._ports.sandbox.describe(),
             notes=(*self._ports.sandbox.take_notes(), *_lacking(run), *self._unchecked(failure)),
-            raw_tail=_raw_tail(failure, run.ended),
+            raw_tail=raw_tail(failure, run.ended),
         )
 
     def _unchecked(self, failure: FailureClass | None) -> tuple[str, ...]:
@@ -243,13 +285,20 @@ class PushService:
             return await self._ports.api.list_functions(reach)
         return None
 
-    async def _kept(self, result: PushResult) -> PushResult:
-        record = PushRecord(id=result.id, workspace=self._workspace, started_at=datetime.now(UTC), result=result)
+    async def _kept(self, result: PushResult, sources: str | None) -> PushResult:
+        record = PushRecord(
+            id=result.id, workspace=self._workspace, started_at=datetime.now(UTC), result=result, sources=sources
+        )
         try:
             await self._ports.pushes.add(self._principal, record)
         except SandboxError as exc:  # the push is over: what came of it must reach the agent, recorded or not
             return _with_notes(result, (f"The push is not recorded: {exc.message}",))
+        self._latest = record
+        await self._ports.announcements.updated(PUSHES, f"{PUSHES}/{result.id}", DEV_SERVER)
         return result
+
+    async def _sources(self) -> str:
+        return fingerprint(await self._ports.sandbox.list())
 
     async def _completed(self, result: PushResult, run: CliRun, reach: Reach) -> PushResult:
         if result.outcome == "previewed":
@@ -270,7 +319,7 @@ class PushService:
         """Say to stop where the same failure has come too often in a row."""
         alike = 1
         if result.failure is not None:
-            async for record in self._ports.pushes.latest(self._principal, self._workspace):
+            async for record in self.latest():
                 if alike == STUBBORN or not same_failure(result, record.result):
                     break
                 alike += 1
@@ -334,27 +383,3 @@ def _unreached(exc: ConvexMcpError, duration_s: float) -> PushResult:
         duration_s=round(duration_s, 3),
         diagnostics=(Diagnostic(code=exc.code, message=exc.message, source="convex"),),
     )
-
-
-def _findings(purpose: Purpose, run: CliRun) -> tuple[FailureClass | None, tuple[Diagnostic, ...]]:
-    """Return why the run failed, or None. The gate is believed first; the CLI's word alone is never a success."""
-    verdict = run.verdict
-    if verdict.failure is not None:
-        return verdict.failure, verdict.diagnostics
-    if verdict.live if purpose == "push" else verdict.stopped:
-        return None, verdict.diagnostics
-    failure, diagnostics = parse_output(run.ended.output, run.root)
-    if failure is None:
-        failure = "timeout" if run.ended.timed_out else "tooling"
-    return failure, (*verdict.diagnostics, *diagnostics)
-
-
-def _outcome(purpose: Purpose, failure: FailureClass | None) -> Outcome:
-    if failure is not None:
-        return "rejected" if failure in REJECTIONS else "failed"
-    done: dict[Purpose, Outcome] = {"push": "pushed", "preview": "previewed", "check": "checked"}
-    return done[purpose]
-
-
-def _raw_tail(failure: FailureClass | None, ended: Ended) -> str | None:
-    return redact(ended.output[-_RAW_TAIL:]).strip() or None if failure == "tooling" else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -97,6 +97,7 @@ class SnapshotPorts:
     sandbox: Sandbox
     store: SnapshotStore
     api: DeploymentApi
+    on_written: Callable[[], None]
 
 
 class SnapshotService:
@@ -106,6 +107,7 @@ class SnapshotService:
         self._sandbox = ports.sandbox
         self._store = ports.store
         self._api = ports.api
+        self._on_written = ports.on_written
         self._targets = targets
         self._policy = policy
         self._principal, self._workspace = owner
@@ -175,6 +177,7 @@ class SnapshotService:
                     next_step="Look at them with `list_files`, then call `restore_files` again.",
                 )
             await self._sandbox.write(wanted)
+            self._on_written()
         return Restored(
             snapshot=snapshot.id,
             taken_at=snapshot.taken_at,

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mcp_convex.domain.ports import (
     AuditStore,
     ConnectionStore,
+    DevServerStore,
     FileJournal,
     LeaseStore,
     PageStore,
@@ -50,6 +51,7 @@ class Store:
         self.audit: AuditStore = SqlAuditStore(database, ring.derived("audit"))
         self.journal: FileJournal = SqlFileJournal(database, cipher)
         self.snapshots: SnapshotStore = SqlSnapshotStore(database, cipher)
+        self.dev_servers: DevServerStore = SqlDevServerStore(database)
         self._database = database
         self._cipher = cipher
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration. Kept here so that opening a store that is up to date needs no Alembic."""
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"})
@@ -141,6 +141,15 @@ snapshot_contents = Table(
     Column("workspace", String, primary_key=True),
     Column("sha256", String, primary_key=True, comment="Of the content before it was sealed."),
     Column("content", LargeBinary, nullable=False),
+)
+
+dev_servers = Table(
+    "dev_servers",
+    metadata,
+    Column("principal", String, primary_key=True),
+    Column("workspace", String, primary_key=True),
+    Column("is_on", Boolean, nullable=False),
+    Column("record", Text, nullable=False, comment="The whole record, as JSON."),
 )
 
 ENCRYPTED: tuple[Column[bytes], ...] = (

@@ -1,4 +1,4 @@
-"""The tool that makes code live."""
+"""The tools that make code live."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from mcp_convex.boundary import ContextProgress, Ctx, Effect, services, tool
 from mcp_convex.boundary.consent import Consent, Elicit, ElicitationResult, can_ask, said_yes
+from mcp_convex.domain.dev_servers import DevServerAction, DevServerStatus
 from mcp_convex.domain.pushes import PushResult
 
 
@@ -52,4 +53,18 @@ async def push(
     return await pushes.push(preview=preview, agreed=agreed, restore=restore, progress=ContextProgress(ctx))
 
 
-TOOLS = (push,)
+@tool("Dev server", Effect.KEEPS_LIVE)
+async def dev_server(
+    action: Annotated[DevServerAction, Field(description="`start` and `stop` may be repeated.")], ctx: Ctx
+) -> DevServerStatus:
+    """
+    Keep the workspace live: while this is on, each write is pushed by itself, whoever makes it.
+
+    `start` pushes what is not live yet; then just write, and see with `status` what came of the
+    last push. A change that needs a person's consent waits for `push`. It outlives this session:
+    `stop` ends it. Dev and preview deployments only.
+    """
+    return await (await services(ctx)).dev_servers.act(action, ContextProgress(ctx))
+
+
+TOOLS = (push, dev_server)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+from mcp.server.subscriptions import InMemorySubscriptionBus
 
 from mcp_convex import logs
 from mcp_convex.boundary import Surface
@@ -60,7 +61,7 @@ async def served(folder: Path) -> AsyncIterator[str]:
         urls.append(url)
         ready.set()
 
-    async with opened_hosting(settings) as hosting, anyio.create_task_group() as tasks:
+    async with opened_hosting(settings, InMemorySubscriptionBus()) as hosting, anyio.create_task_group() as tasks:
         server = ConformanceServer(lambda: nullcontext(hosting), surface, version="0", instructions="")
         tasks.start_soon(listen, server, hosting, stopping, on_ready)
         await ready.wait()

@@ -1,5 +1,6 @@
 """What the services need from the outside. Adapters implement these; tests fake them."""
 
+from mcp_convex.domain.ports.announcing import Announcements, NoAnnouncements
 from mcp_convex.domain.ports.checks import ReadFile, SourceChecks
 from mcp_convex.domain.ports.connecting import (
     CliLogin,
@@ -12,6 +13,7 @@ from mcp_convex.domain.ports.connecting import (
 )
 from mcp_convex.domain.ports.connection_store import AuditStore, ConnectionStore, PageStore, ProvisioningStore
 from mcp_convex.domain.ports.deployments import DeploymentApi, EmbeddedDeployments, Reach
+from mcp_convex.domain.ports.dev_servers import DevServerStore
 from mcp_convex.domain.ports.gate import Gate, GateSession, HeldSession, PushTerms
 from mcp_convex.domain.ports.journal import FileJournal, JournalState
 from mcp_convex.domain.ports.passages import Passage, PassageIndex
@@ -21,12 +23,14 @@ from mcp_convex.domain.ports.snapshots import SnapshotStore
 from mcp_convex.domain.ports.store import LeaseStore, PushStore, TargetStore
 
 __all__ = [
+    "Announcements",
     "AuditStore",
     "CliLogin",
     "Command",
     "ConfinedProcess",
     "ConnectionStore",
     "DeploymentApi",
+    "DevServerStore",
     "EmbeddedDeployments",
     "Ended",
     "FileJournal",
@@ -39,6 +43,7 @@ __all__ = [
     "LeaseStore",
     "ManagementApi",
     "NewDeployment",
+    "NoAnnouncements",
     "NoProgress",
     "OAuthApi",
     "OnOutput",
