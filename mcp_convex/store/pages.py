@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from pydantic import SecretStr
-from sqlalchemy import Table, delete, insert, select
+from sqlalchemy import ColumnElement, Table, delete, insert, select
 
 from mcp_convex.domain.connections import OAuthFlow, PendingPage
 from mcp_convex.domain.errors import NotFound
@@ -27,7 +28,7 @@ class SqlPageStore(PageStore):
         row = {
             "handle": page.handle,
             "principal": principal,
-            "expires_at": page.expires_at.timestamp(),
+            "expires_at": _by_the_databases_clock(page.expires_at),
             "record": page.model_dump_json(),
         }
         await self._add(pages, row)
@@ -50,7 +51,7 @@ class SqlPageStore(PageStore):
             "principal": principal,
             "state": flow.state,
             "connection": flow.connection,
-            "expires_at": flow.expires_at.timestamp(),
+            "expires_at": _by_the_databases_clock(flow.expires_at),
             "record": flow.model_dump_json(),
             "verifier": self._cipher.seal(verifier.get_secret_value(), place(flows.c.verifier, principal, flow.state)),
         }
@@ -80,6 +81,11 @@ class SqlPageStore(PageStore):
         async with self._database.writing() as connection:
             await connection.execute(delete(table).where(table.c.expires_at <= database_clock()))
             await connection.execute(insert(table).values(row))
+
+
+def _by_the_databases_clock(moment: datetime) -> ColumnElement[float]:
+    """Return *moment*, which this server's clock tells, for servers whose clocks tell other times."""
+    return database_clock() + (moment - datetime.now(UTC)).total_seconds()
 
 
 def _page(row: tuple[str, str] | None) -> tuple[PrincipalId, PendingPage]:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 from pydantic import SecretStr
 
 from tests.doubles.npm import CACHE
@@ -40,7 +41,6 @@ class PostgresServer:
         settings |= {"max_connections": 80, "shared_buffers": "16MB", "log_min_messages": "panic"}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.process = subprocess.Popen(_unprivileged("postgres", "-D", str(self.folder / "data"), *options))  # noqa: S603
-        self._wait_for()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it, by default as a restart does: connections are broken off, and what was committed is kept."""
@@ -48,12 +48,28 @@ class PostgresServer:
             self.process.send_signal(how)
             self.process.wait(TIMEOUT_S)
 
+    def wait_for(self) -> None:
+        command = [_binaries() / "pg_isready", "-q", "-h", self.folder]
+        until = time.monotonic() + TIMEOUT_S
+        while subprocess.run(command, check=False, timeout=TIMEOUT_S).returncode:  # noqa: S603
+            assert time.monotonic() < until
+
+    async def restart(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it and start it again while the event loop goes on."""
+        await anyio.to_thread.run_sync(self.stop, how)
+        self.start()  # not in a thread: the server is to end with the one that starts it
+        await anyio.to_thread.run_sync(self.wait_for)
+
     def execute(self, database: str, *statements: str) -> list[tuple[str, ...]]:
         """Carry *statements* out, and return the rows of the last, as text."""
         each = [word for statement in statements for word in ("-c", statement)]
         command = [_binaries() / "psql", self.url(database).get_secret_value(), "-qtAX", "-v", "ON_ERROR_STOP=1", *each]
         said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)  # noqa: S603
         return [tuple(line.split("|")) for line in said.stdout.splitlines()]
+
+    def tables(self, database: str) -> list[str]:
+        rows = self.execute(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        return [name for (name,) in rows]
 
     def dump(self, database: str) -> bytes:
         """Return all that a database holds, as text."""
@@ -66,12 +82,6 @@ class PostgresServer:
         self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {like}")
         return name
 
-    def _wait_for(self) -> None:
-        command = [_binaries() / "pg_isready", "-q", "-h", self.folder]
-        until = time.monotonic() + TIMEOUT_S
-        while subprocess.run(command, check=False, timeout=TIMEOUT_S).returncode:  # noqa: S603
-            assert time.monotonic() < until
-
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
@@ -82,6 +92,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         shutil.copytree(_cluster(), folder / "data")
         _hand_over(folder)
         server.start()
+        server.wait_for()
         yield server
     finally:
         server.stop(signal.SIGQUIT)
