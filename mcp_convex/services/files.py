@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Literal
@@ -112,7 +113,7 @@ class FileService:
 
     async def write(self, changes: Sequence[Change], base: Mapping[str, str] | None = None) -> Written:
         """
-        Apply every change, or none of them.
+        Apply every change, or none of them; edits of one file each on what the ones before have left.
 
         Args:
             base: The sha256 that each file is expected to have now, by path.
@@ -125,11 +126,13 @@ class FileService:
         """
         self._policy.check_files()
         approved = [(paths.approve(change.path), change) for change in changes]
-        _check_distinct([path for path, _ in approved])
+        _check_repeated(approved)
         entries = {entry.path: entry for entry in await self._sandbox.list()}
         paths.check_collisions([path for path, change in approved if not change.delete], entries)
         _check_base({paths.approve(path): digest for path, digest in (base or {}).items()}, entries)
-        contents = {path: await self._after(path, change, entries) for path, change in approved}
+        contents: dict[FilePath, bytes | None] = {}
+        for path, change in approved:
+            contents[path] = await self._after(path, change, entries, contents.get(path))
         before = await self._checks.before(entries)
         await self._sandbox.write({path: data for path, data in contents.items() if _differs(path, data, entries)})
         self._on_written()
@@ -148,7 +151,9 @@ class FileService:
         self._policy.check_files()
         return await self._sandbox.init()
 
-    async def _after(self, path: FilePath, change: Change, entries: Mapping[FilePath, FileEntry]) -> bytes | None:
+    async def _after(
+        self, path: FilePath, change: Change, entries: Mapping[FilePath, FileEntry], edited: bytes | None
+    ) -> bytes | None:
         if change.delete:
             if path not in entries:
                 raise NotFound(f"There is no file `{path}` to delete.", next_step="Call `list_files` to see the files.")
@@ -156,7 +161,8 @@ class FileService:
         if change.content is not None:
             text = change.content
         else:
-            text = _edited(path, _text(path, await self._sandbox.read(path)), change.old or "", change.new or "")
+            before = await self._sandbox.read(path) if edited is None else edited
+            text = _edited(path, _text(path, before), change.old or "", change.new or "")
         return _encoded(path, text)
 
 
@@ -189,14 +195,14 @@ def _text(path: FilePath, data: bytes) -> str:
         ) from None
 
 
-def _check_distinct(approved: Sequence[FilePath]) -> None:
-    twice = (
-        sorted({path for path in approved if approved.count(path) > 1}) if len(set(approved)) < len(approved) else []
-    )
-    if twice:
-        raise InvalidArguments(
-            f"`{twice[0]}` is changed twice in one call.", next_step="Join its changes into one, or send two calls."
-        )
+def _check_repeated(approved: Sequence[tuple[FilePath, Change]]) -> None:
+    times = Counter(path for path, _ in approved)
+    for path, change in approved:
+        if times[path] > 1 and change.old is None:
+            raise InvalidArguments(
+                f"`{path}` is changed twice in one call, and not by edits alone.",
+                next_step="Join its changes into one, or send two calls.",
+            )
 
 
 def _check_base(base: Mapping[FilePath, str], entries: Mapping[FilePath, FileEntry]) -> None:

@@ -49,7 +49,9 @@ async def read_file(
 @tool("Write files", Effect.WRITES)
 async def write_files(
     ctx: Ctx,
-    changes: Annotated[tuple[Change, ...], Field(max_length=500, description="All are applied, or none of them.")] = (),
+    changes: Annotated[
+        tuple[Change, ...], Field(max_length=500, description="All are applied in order, or none.")
+    ] = (),
     template: Annotated[
         TemplateName | None, Field(description="Writes its files too, but those that `changes` name.")
     ] = None,

@@ -38,6 +38,21 @@ async def test_an_edit_replaces_text_that_stands_there_once(world):
     assert "one\n2\none\n" == (world.workspace / "lib/edit.ts").read_text()
 
 
+async def test_edits_of_one_file_are_made_one_after_the_other_or_none_of_them(world):
+    await world.write({"lib/edits.ts": "one\ntwo\n"})
+    edits = [
+        {"path": "lib/edits.ts", "old": "one", "new": "two"},
+        {"path": "lib/edits.ts", "old": "two\ntwo", "new": "2"},
+    ]
+
+    (changed,) = (await world.content("write_files", changes=edits))["changes"]
+    assert ("updated", digest("2\n")) == (changed["action"], changed["sha256"])
+
+    again = [{"path": "lib/edits.ts", "old": "2", "new": "3"}, {"path": "lib/edits.ts", "old": "2", "new": "4"}]
+    assert "edit_mismatch" == await world.code("write_files", changes=again)
+    assert "2\n" == (world.workspace / "lib/edits.ts").read_text()
+
+
 async def test_one_refused_change_leaves_all_of_them_undone(world):
     changes = [{"path": "lib/all.ts", "content": "x"}, {"path": "../out.ts", "content": "x"}]
 
@@ -109,8 +124,9 @@ async def test_deleting_removes_the_file_and_a_missing_one_is_an_error(world):
 async def test_a_change_of_two_kinds_and_a_file_changed_twice_are_refused(world):
     both = {"path": "lib/x.ts", "content": "x", "delete": True}
     assert "invalid_arguments" == await world.code("write_files", changes=[both])
-    twice = [{"path": "lib/x.ts", "content": "x"}, {"path": "lib/x.ts", "content": "y"}]
-    assert "invalid_arguments" == await world.code("write_files", changes=twice)
+    whole = {"path": "lib/x.ts", "content": "x"}
+    for other in ({**whole, "content": "y"}, {"path": "lib/x.ts", "old": "x", "new": "y"}):
+        assert "invalid_arguments" == await world.code("write_files", changes=[whole, other])
 
 
 async def test_a_file_beyond_the_bound_is_refused(world):
