@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mcp.server.request_state import RequestStateSecurity
-from mcp.server.subscriptions import InMemorySubscriptionBus, SubscriptionBus
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
@@ -19,6 +18,7 @@ from mcp_convex.boundary.hosting import Hosting, Narrowed, Serving
 from mcp_convex.boundary.http import PATH, Access, Beside, HttpFront, caller, is_stream
 from mcp_convex.boundary.listening import bound, serve_http
 from mcp_convex.boundary.narrowing import Narrowing
+from mcp_convex.boundary.replicas import RelayedBus
 from mcp_convex.boundary.subscriptions import Announcing
 from mcp_convex.domain.errors import IsolationUnavailable
 from mcp_convex.domain.identity import SignIn
@@ -62,7 +62,7 @@ async def serve(
         PortInUse: The port is taken.
     """
     _check_isolation(settings)
-    bus = InMemorySubscriptionBus()
+    bus = RelayedBus()
     async with opened_hosting(settings, bus, tuning) as hosting:
         replicated = Replicated(bus=bus, request_state=_request_state(settings))
         server = assembled(settings, lambda: nullcontext(hosting), replicated)
@@ -144,11 +144,9 @@ class Hosted(Hosting):
 
 
 @asynccontextmanager
-async def opened_hosting(
-    settings: Settings, bus: SubscriptionBus, tuning: Tuning | None = None
-) -> AsyncGenerator[Hosted]:
+async def opened_hosting(settings: Settings, bus: RelayedBus, tuning: Tuning | None = None) -> AsyncGenerator[Hosted]:
     """Host the workspaces of all principals, which tell *bus* what has changed, and close them on the way out."""
-    async with opened_shared(settings, tuning) as shared:
+    async with opened_shared(settings, tuning) as shared, bus.joined(shared.store.relay):
         seal = make_seal(settings)
         pages = make_pages(settings, seal)
 

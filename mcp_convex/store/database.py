@@ -46,6 +46,7 @@ class Database:
     def __init__(self, backend: Backend) -> None:
         dialects.prepare(backend.engine)
         self._backend = backend
+        self._failures: tuple[type[Exception], ...] = (DBAPIError, *backend.failures)
         self._for_reading = dialects.for_reading(backend.engine)
         # SQLite lets one write at a time, and whoever waits for that inside it may never come to it.
         self._one_writer = anyio.CapacityLimiter(1 if dialects.writes_one_at_a_time(backend.engine) else math.inf)
@@ -94,7 +95,7 @@ class Database:
         """Turn what the database raises inside the block into a `ConvexMcpError`, where it is no fault of ours."""
         try:
             yield
-        except (DBAPIError, *self._backend.failures) as exc:
+        except self._failures as exc:
             if (said := self._backend.meaning(exc, self._backend.name)) is None:
                 raise
             raise said from exc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from sqlalchemy import Column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +21,7 @@ from mcp_convex.domain.ports import (
     SnapshotStore,
     TargetStore,
 )
+from mcp_convex.domain.ports.relaying import NoRelay, Relay
 from mcp_convex.store.audit import SqlAuditStore
 from mcp_convex.store.connections import SqlConnectionStore
 from mcp_convex.store.database import Database, DatabasePlace, opened_database
@@ -33,14 +35,14 @@ from mcp_convex.store.provisioning import SqlProvisioningStore
 from mcp_convex.store.pushes import SqlPushStore
 from mcp_convex.store.schema import bring_to_head
 from mcp_convex.store.snapshots import SqlSnapshotStore
-from mcp_convex.store.tables import ENCRYPTED, place
+from mcp_convex.store.tables import ENCRYPTED, place, targets
 from mcp_convex.store.targets import SqlTargetStore
 
 
 class Store:
     """An open store: one adapter a port, over one database."""
 
-    def __init__(self, database: Database, ring: KeyRing) -> None:
+    def __init__(self, database: Database, ring: KeyRing, relay: Relay) -> None:
         cipher = Cipher(ring)
         self.targets: TargetStore = SqlTargetStore(database, cipher)
         self.leases: LeaseStore = SqlLeaseStore(database)
@@ -52,8 +54,19 @@ class Store:
         self.journal: FileJournal = SqlFileJournal(database, cipher)
         self.snapshots: SnapshotStore = SqlSnapshotStore(database, cipher)
         self.dev_servers: DevServerStore = SqlDevServerStore(database)
+        self.relay = relay
         self._database = database
         self._cipher = cipher
+
+    async def check(self) -> None:
+        """
+        Return if the database answers.
+
+        Raises:
+            ConvexMcpError: It does not, or not as it should.
+        """
+        async with self._database.reading() as connection:
+            await connection.execute(select(targets.c.workspace).limit(1))
 
     async def rotate(self) -> int:
         """
@@ -82,4 +95,12 @@ async def opened(place: DatabasePlace, ring: KeyRing, connections: int) -> Async
     """Open the store as `open_store` says."""
     async with opened_database(place, connections=connections) as connected:
         await bring_to_head(connected)
-        yield Store(connected, ring)
+        yield Store(connected, ring, _relay(place))
+
+
+def _relay(place: DatabasePlace) -> Relay:
+    if isinstance(place, Path):
+        return NoRelay()
+    from mcp_convex.store.relay import PostgresRelay  # noqa: PLC0415 - an extra
+
+    return PostgresRelay(place)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-from mcp.server.subscriptions import InMemorySubscriptionBus
 
 from mcp_convex import logs
 from mcp_convex.boundary import Surface
+from mcp_convex.boundary.replicas import RelayedBus
 from mcp_convex.resources import RESOURCES
 from mcp_convex.server.hosted import listen, opened_hosting
 from mcp_convex.settings import load
@@ -61,7 +61,7 @@ async def served(folder: Path) -> AsyncIterator[str]:
         urls.append(url)
         ready.set()
 
-    async with opened_hosting(settings, InMemorySubscriptionBus()) as hosting, anyio.create_task_group() as tasks:
+    async with opened_hosting(settings, RelayedBus()) as hosting, anyio.create_task_group() as tasks:
         server = ConformanceServer(lambda: nullcontext(hosting), surface, version="0", instructions="")
         tasks.start_soon(listen, server, hosting, stopping, on_ready)
         await ready.wait()
