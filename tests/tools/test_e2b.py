@@ -4,45 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
 from e2b import E2B
-from mcp import Client
 
-from mcp_convex.settings import load
-from tests.doubles.e2b.box import Box
-from tests.doubles.e2b.cloud import API_KEY, E2BCloud, Fault
+from tests.doubles.e2b.cloud import API_KEY, Fault
 from tests.doubles.e2b.opening import loopback_e2b
-from tests.doubles.office import free_port
-from tests.world import APP, NOTES, World
+from tests.e2b_world import E2BWorld, opened_e2b
+from tests.world import APP, NOTES
 
 pytestmark = pytest.mark.anyio
 
 CREATE = "POST /v2/sandboxes"
 
 
-@dataclass(frozen=True)
-class E2BWorld(World):
-    cloud: E2BCloud
-
-    @property
-    def box(self) -> Box:
-        [box] = self.cloud.alive
-        return box
-
-
-@pytest.fixture(scope="module")
-async def world(tmp_path_factory, anyio_backend) -> AsyncIterator[E2BWorld]:
-    """A server whose workspace lives in a sandbox without a network, pushing to the embedded deployment."""
+@pytest.fixture(scope="module", params=["true", "false"], ids=["armed", "plain"])
+async def world(request, tmp_path_factory, anyio_backend) -> AsyncIterator[E2BWorld]:
     folder = tmp_path_factory.mktemp("e2b")
-    (folder / "app").mkdir()
-    async with loopback_e2b(folder / "boxes") as cloud:
-        flags = {"workspace": folder / "app", "data_dir": folder / "data", "pages_port": free_port(), "sandbox": "e2b"}
-        urls = {"e2b_api_url": cloud.url, "e2b_sandbox_url": cloud.url}
-        settings = load({name: str(flag) for name, flag in (flags | urls).items()}, {"E2B_API_KEY": API_KEY})
-        async with Client(World.server(settings)) as client:
-            yield E2BWorld(client=client, settings=settings, era="auto", cloud=cloud)
+    async with (
+        loopback_e2b(folder / "boxes") as cloud,
+        opened_e2b(folder, cloud, armed_pushes=request.param) as world,
+    ):
+        yield world
 
 
 @pytest.fixture(autouse=True)

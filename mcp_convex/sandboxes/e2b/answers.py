@@ -69,3 +69,5 @@ class Installed(_Answer):
 
 class CommandEnded(Differences):
     code: int
+    spoiled: bool = False
+    """It had waited, and did not run: what it had read while it loaded was not there any more."""

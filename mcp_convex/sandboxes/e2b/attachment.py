@@ -26,8 +26,9 @@ class Attachment:
         self.notes: list[str] = []
 
     @property
-    def is_attached(self) -> bool:
-        return self._box is not None
+    def attached(self) -> Box | None:
+        """The box that was found or made last, if it is not known to be gone."""
+        return self._box
 
     async def started(self) -> Box:
         """
@@ -37,7 +38,7 @@ class Attachment:
             SandboxError: E2B does not answer, or starts none.
         """
         async with self._one_at_a_time:
-            self._sought = self.is_attached  # another server may have made one since
+            self._sought = self._box is not None  # another server may have made one since
             if (found := await self._find()) is not None:
                 return found
             self._box = box = await self._account.create(await self._mirror.tag())

@@ -24,7 +24,8 @@ LIFETIME_S = 900
 _SOURCE = Path(__file__).with_name("program.cjs").read_bytes()
 _PROGRAM = f".mcp-convex/program-{sha256(_SOURCE).hexdigest()[:12]}.cjs"
 _NO_SUCH_PROGRAM = 127
-_SECONDS_TO_END = 5.0
+SECONDS_TO_END = 5.0
+"""How long it may take to end what is not needed any more."""
 
 _LONGEST_LIFETIME_S = 3600
 """What E2B allows to every account."""
@@ -145,6 +146,11 @@ class Job:
         self._over = asyncio.create_task(handle.wait())
         self._over.add_done_callback(_look_at)
 
+    @property
+    def is_over(self) -> bool:
+        """Say whether the program has ended, or is not to be heard any more."""
+        return self._over.done()
+
     async def ended(self) -> None:
         """Return when the program has ended, or is not to be heard any more."""
         await asyncio.wait({self._over})
@@ -181,7 +187,7 @@ class Job:
         with anyio.CancelScope(shield=True):
             for letting_go in (self._handle.kill, self._handle.disconnect):
                 with suppress(SandboxError):
-                    async with translated(_SECONDS_TO_END):
+                    async with translated(SECONDS_TO_END):
                         await letting_go()
 
     async def hear(self, text: str) -> None:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import anyio
 
+from mcp_convex.domain.errors import SandboxError
 from mcp_convex.domain.models import FilePath
 from mcp_convex.domain.ports import Command, OnOutput
 from mcp_convex.sandboxes import convex_json
 from mcp_convex.sandboxes.e2b.answers import CommandEnded
-from mcp_convex.sandboxes.e2b.box import Box, Job, Message
+from mcp_convex.sandboxes.e2b.box import SECONDS_TO_END, Box, Job, Message
 from mcp_convex.sandboxes.e2b.failures import translated
 from mcp_convex.sandboxes.e2b.forwarding import Forwarder
 from mcp_convex.sandboxes.e2b.mirror import Mirror
+from mcp_convex.sandboxes.output import KeptOutput
 
-GATE_PORT = 28793
-"""In the box, where a port that others are likely to use would be in their way."""
+GATE = "127.0.0.1:28793"
+"""Where a command line says that the gate is. Our program in the box puts the port there at which it listens."""
 _GRACE_S = 10.0
-"""How long a box has for ending a command, beyond the command's own deadline."""
+"""How much longer than the server the box itself waits before it ends a command."""
 _CONVEX_JSON = FilePath("convex.json")
+
+_STOP: Message = {"stop": True}
 
 Until = Callable[[], Awaitable[None]] | None
 
@@ -30,52 +35,102 @@ class Run(NamedTuple):
     """A command that is over."""
 
     ended: CommandEnded
+    output: str
     stopped: bool
     """It did not come to its own end."""
     timed_out: bool
 
 
-async def run_command(box: Box, mirror: Mirror, command: Command, on_output: OnOutput, until: Until) -> Run:
+class BoxedCommand:
     """
-    Run *command* in *box* to its end, its deadline, or until *until* returns.
+    A command in a box. See it through until it has `finished`, or `end` it.
 
-    Raises:
-        SandboxLost: The box is gone, or does not answer.
+    Every method but `end` raises `SandboxLost` where the box is gone, or does not answer.
     """
-    await box.extend(command.deadline_s + _GRACE_S)
-    forwarder = Forwarder(command.gate) if command.gate else None
 
-    async def hear(job: Job, message: Message) -> None:
+    def __init__(self, box: Box, command: Command, on_output: OnOutput) -> None:
+        """Have *command* ready for a `start` or a `wait`, of which there has to be one before all else."""
+        self.box = box
+        self.command = command
+        self.output = KeptOutput(on_output)
+        self.id = secrets.token_hex(8)
+        self._forwarder = Forwarder(command.gate) if command.gate else None
+        self._job: Job
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether it has ended, or is not to be heard any more."""
+        return self._job.is_over
+
+    async def start(self, mirror: Mirror) -> None:
+        """Have it run."""
+        await self.box.extend(self.command.deadline_s + _GRACE_S)
+        await self._start({**await _sources(mirror), "order": _order(self.command)})
+        _tell(self.command)
+
+    async def wait(self, mirror: Mirror) -> None:
+        """Have it load and wait for its order."""
+        await self._start(await _sources(mirror))
+
+    async def order(self, command: Command, mirror: Mirror) -> None:
+        """Have it run as *command* says, on the sources of now; not where its premises do not hold any more."""
+        self.command = command
+        await self.box.extend(command.deadline_s + _GRACE_S)
+        await self._job.send({"go": {**await _sources(mirror), **_order(command)}})
+        _tell(self.command)
+
+    async def finished(self, until: Until) -> Run:
+        """Return once it has come to its end, its deadline, or *until* has returned; it is ended in any case."""
+        try:
+            stopped, timed_out = await _race(self._job, self.command.deadline_s, until)
+            if stopped:
+                await self._job.send(_STOP)
+            async with translated(self.box.patience_s):
+                ended = await self._job.answer(CommandEnded)
+        finally:
+            await self.end()
+        return Run(ended, self.output.tail(), stopped, timed_out)
+
+    async def end(self) -> None:
+        """End it, if it has not come to its end."""
+        with anyio.CancelScope(shield=True):
+            if not self._job.is_over:
+                with suppress(SandboxError):
+                    async with translated(SECONDS_TO_END):
+                        await self._job.send(_STOP)
+                        await self._job.ended()
+            await self._job.end()
+            if self._forwarder is not None:
+                await self._forwarder.aclose()
+
+    async def _start(self, request: Message) -> None:
+        command = self.command
+        what = {"id": self.id, "argv": list(command.argv), "env": dict(command.env)}
+        gate = GATE if command.gate else None
+        self._job = await self.box.start("run", {**what, "gate": gate, **request}, self._hear)
+
+    async def _hear(self, job: Job, message: Message) -> None:
         if "out" in message:
-            on_output(message["out"])
-        elif forwarder is not None:
-            await forwarder.hear(job, message)
-
-    job = await box.start("run", await _request(mirror, command), hear)
-    try:
-        stopped, timed_out = await _race(job, command.deadline_s, until)
-        if stopped:
-            await job.send({"stop": True})
-        async with translated(min(_GRACE_S, box.patience_s)):
-            return Run(await job.answer(CommandEnded), stopped, timed_out)
-    finally:
-        await job.end()
-        if forwarder is not None:
-            await forwarder.aclose()
+            self.output(message["out"])
+        elif self._forwarder is not None:
+            await self._forwarder.hear(job, message)
 
 
-async def _request(mirror: Mirror, command: Command) -> dict[str, Any]:
+async def _sources(mirror: Mirror) -> dict[str, Any]:
+    """Return what the box needs for copying the sources to where a command sees them."""
     settings = (await mirror.contents([_CONVEX_JSON])).get(_CONVEX_JSON)
-    return {
-        "id": secrets.token_hex(8),
-        "argv": list(command.argv),
-        "env": dict(command.env),
-        "keep": list(command.keep),
-        "deadline": command.deadline_s + _GRACE_S,
-        "port": GATE_PORT if command.gate else None,
-        "rules": await mirror.rules(),
-        "replaced": {} if settings is None else {_CONVEX_JSON: convex_json.staged(settings.decode(errors="replace"))},
-    }
+    staged = {} if settings is None else {_CONVEX_JSON: convex_json.staged(settings.decode(errors="replace"))}
+    return {"rules": await mirror.rules(), "replaced": staged}
+
+
+def _order(command: Command) -> dict[str, Any]:
+    return {"keep": list(command.keep), "deadline": command.deadline_s + _GRACE_S}
+
+
+def _tell(command: Command) -> None:
+    """Say that the sources are in place: what comes from the gate now arrives after the order to put them there."""
+    if command.on_staged is not None:
+        command.on_staged()
 
 
 async def _race(job: Job, deadline_s: float, until: Until) -> tuple[bool, bool]:

@@ -13,6 +13,7 @@ const OWN = path.join(HOME, ".mcp-convex");
 const STAGE = path.join(OWN, "stage");
 const TEMPLATE = "/opt/convex";
 const MARK = "MCP_CONVEX_RUN=";
+const SPARE_BYTES = 256 * 1024 * 1024; // what there must be left for a command that only waits; one takes 100 MB
 
 const say = (message) => process.stdout.write(JSON.stringify(message) + "\n");
 const sha256 = (data) => createHash("sha256").update(data).digest("hex");
@@ -106,8 +107,9 @@ function packages(compilers) {
   };
 }
 
+// Only what waits for the next push may go on; all else is left over from a stream that was cut.
 function prepare(request) {
-  endAll("");
+  endAll("", null, request.spared);
   return { ...look(request), packages: packages(request.compilers) };
 }
 
@@ -133,10 +135,13 @@ function install({ arguments: given, env }) {
 // --- a command -----------------------------------------------------------------------------------------------------
 
 // A stage holds the workspace's sources and nothing else of it, so that no env file decides what the CLI does.
+// It is emptied and not made anew: a command that waits stands in it.
 function makeStage({ rules, replaced }) {
   const { files, packages: folders } = sources(rules);
-  fs.rmSync(STAGE, { recursive: true, force: true });
-  fs.mkdirSync(path.join(STAGE, ".tmp"), { recursive: true });
+  if (!attempt(() => fs.lstatSync(STAGE).isDirectory(), false)) fs.rmSync(STAGE, { force: true });
+  fs.mkdirSync(STAGE, { recursive: true });
+  for (const name of fs.readdirSync(STAGE)) fs.rmSync(path.join(STAGE, name), { recursive: true, force: true });
+  fs.mkdirSync(path.join(STAGE, ".tmp"));
   for (const at of files) {
     fs.mkdirSync(path.dirname(path.join(STAGE, at)), { recursive: true });
     if (at in replaced) fs.writeFileSync(path.join(STAGE, at), replaced[at]);
@@ -148,8 +153,17 @@ function makeStage({ rules, replaced }) {
   }
 }
 
+// What a command that waits may have read already; where that has changed, it has to begin anew.
+function premises() {
+  const files = ["package.json", "convex.json", "node_modules/.package-lock.json"];
+  const contents = files.map((at) => attempt(() => sha256(fs.readFileSync(path.join(WORKSPACE, at))), ""));
+  const folder = attempt(() => fs.statSync(inWorkspace("")), {});
+  return [...contents, folder.ino, folder.mtimeMs].join();
+}
+
 // Carries connections to a port of the sandbox to the host, as pieces of base64 in lines of this process's output.
-function forward(port, connections) {
+// Returns the address, at a port that is free: beside the command that waits another may run.
+function forward(connections) {
   let last = 0;
   const server = net.createServer({ allowHalfOpen: true }, (client) => {
     const id = ++last;
@@ -163,17 +177,21 @@ function forward(port, connections) {
       say({ gone: id });
     });
   });
-  return new Promise((resolve, reject) => server.on("error", reject).listen(port, "127.0.0.1", resolve));
+  const address = () => `127.0.0.1:${server.address().port}`;
+  return new Promise((resolve, reject) => server.on("error", reject).listen(0, "127.0.0.1", () => resolve(address())));
 }
 
+// `request.order` says how the command is to run; without it, the command waits for one.
 async function run(request, onLine) {
+  if (!request.order && os.freemem() < SPARE_BYTES) throw new Error("too little memory");
   makeStage(request);
   const connections = new Map();
-  if (request.port) await forward(request.port, connections);
+  const gate = request.gate && (await forward(connections));
   const home = path.join(OWN, "home");
   fs.mkdirSync(home, { recursive: true });
   const env = { PATH: process.env.PATH, HOME: home, TMPDIR: path.join(STAGE, ".tmp"), LANG: "C.UTF-8", ...request.env };
-  const [program, ...argv] = request.argv;
+  const [program, ...argv] = request.argv.map((text) => (gate ? text.replaceAll(request.gate, gate) : text));
+  const known = premises();
   const child = spawn(program, argv, {
     cwd: STAGE,
     env: { ...env, MCP_CONVEX_RUN: request.id },
@@ -181,33 +199,51 @@ async function run(request, onLine) {
     stdio: ["ignore", "pipe", "pipe"],
   });
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (out) => say({ out }));
-  const end = () => endAll(request.id, child.pid);
-  setTimeout(end, request.deadline * 1000);
+  let order = null;
+  let isOver = false;
+  const end = () => {
+    isOver = true;
+    endAll(request.id, child.pid);
+  };
+  const begin = (given) => {
+    order = given;
+    setTimeout(end, order.deadline * 1000);
+  };
   onLine((line) => {
     if (line.stop) end();
-    else if (line.data) connections.get(line.data[0])?.write(Buffer.from(line.data[1], "base64"));
+    else if (line.go) {
+      if (isOver || premises() !== known) end();
+      else {
+        makeStage(line.go);
+        begin(line.go);
+      }
+    } else if (line.data) connections.get(line.data[0])?.write(Buffer.from(line.data[1], "base64"));
     else if (line.end) connections.get(line.end)?.end();
   });
+  if (request.order) begin(request.order);
   child.on("error", () => finish({ code: 127 }));
   child.on("exit", end);
-  child.on("close", (code) => finish({ code: code ?? 137, ...bringBack(request.keep) }));
+  child.on("close", (code) => finish({ code: code ?? 137, spoiled: !order, ...bringBack(order?.keep ?? []) }));
 }
 
 // Ends every process that bears a run's mark, or belongs to its session: also what called setsid.
-function endAll(id, session) {
+function endAll(id, session, spared) {
   for (let round = 0; round < 100; round++) {
-    const left = fs.readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && belongs(pid, MARK + id, session));
+    const left = fs
+      .readdirSync("/proc")
+      .filter((pid) => /^\d+$/.test(pid) && belongs(pid, MARK + id, session, MARK + spared));
     if (!left.length) return;
     for (const pid of left) attempt(() => process.kill(Number(pid), "SIGKILL"));
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
   }
 }
 
-function belongs(pid, mark, session) {
+function belongs(pid, mark, session, spared) {
   const stat = attempt(() => fs.readFileSync(`/proc/${pid}/stat`, "latin1"), ") Z").split(") ").pop().split(" ");
   if (stat[0] === "Z") return false;
   if (session && Number(stat[3]) === session) return true;
-  return attempt(() => fs.readFileSync(`/proc/${pid}/environ`, "latin1"), "").split("\0").some((v) => v.startsWith(mark));
+  const env = attempt(() => fs.readFileSync(`/proc/${pid}/environ`, "latin1"), "").split("\0");
+  return env.some((entry) => entry.startsWith(mark) && entry !== spared);
 }
 
 // Carries what a command changed in the folders *keep* over to the workspace, and says what it was.
@@ -264,7 +300,15 @@ let next = (request) => {
   const simple = { look, prepare }[process.argv[2]];
   if (simple) finish(simple(request));
   else if (process.argv[2] === "install") install(request);
-  else run(request, (onLine) => (next = onLine)).catch(fail);
+  else {
+    const early = [];
+    next = (line) => early.push(line);
+    const listen = (onLine) => {
+      next = onLine;
+      early.forEach(onLine);
+    };
+    run(request, listen).catch(fail);
+  }
 };
 process.on("uncaughtException", fail);
 readLines((line) => next(line));

@@ -15,12 +15,12 @@ from mcp_convex.domain.models import FileEntry, FilePath, IsolationMode, Princip
 from mcp_convex.domain.ports import Command, Ended, FileJournal, OnOutput, OnStage, Sandbox
 from mcp_convex.sandboxes.e2b.account import Account
 from mcp_convex.sandboxes.e2b.answers import Installed, Packages, Prepared
+from mcp_convex.sandboxes.e2b.armed import Armed
 from mcp_convex.sandboxes.e2b.attachment import Attachment
 from mcp_convex.sandboxes.e2b.box import Box
-from mcp_convex.sandboxes.e2b.command import GATE_PORT, Until, run_command
+from mcp_convex.sandboxes.e2b.command import GATE, BoxedCommand, Run, Until
 from mcp_convex.sandboxes.e2b.mirror import Mirror, is_hidden
 from mcp_convex.sandboxes.install import DEADLINE_S, IMPATIENTLY, QUIETLY, failed
-from mcp_convex.sandboxes.output import KeptOutput
 from mcp_convex.sandboxes.packages import COMPILERS, check_version
 from mcp_convex.sandboxes.project import Content, Template
 from mcp_convex.sandboxes.sources import named_functions_folder
@@ -48,6 +48,7 @@ class E2BSandbox(Sandbox):
         """
         self._mirror = Mirror(journal, owner)
         self._attachment = Attachment(account, self._mirror)
+        self._armed = Armed(self._mirror)
         self._template = Template(template)
         self._packages = Packages()
         self._has_tsconfig = False
@@ -111,20 +112,31 @@ class E2BSandbox(Sandbox):
         return _STAGE
 
     def gate_url(self, url: str) -> str:
-        return urlsplit(url)._replace(netloc=f"127.0.0.1:{GATE_PORT}").geturl()
+        return urlsplit(url)._replace(netloc=GATE).geturl()
 
     async def exec(self, command: Command, *, on_output: OnOutput, until: Until = None) -> Ended:
-        output = KeptOutput(on_output)
         async with self._one_at_a_time:
             self._looked_at = 0.0
             box = await self._attachment.started()
             try:
-                run = await run_command(box, self._mirror, command, output, until)
+                run = await self._run(box, command, on_output, until)
                 await self._mirror.keep(run.ended)
             except SandboxLost:
                 self._attachment.lose(box)
                 raise
-        return Ended(None if run.stopped else run.ended.code, output.tail(), run.timed_out)
+        return Ended(None if run.stopped else run.ended.code, run.output, run.timed_out)
+
+    async def arm(self, command: Command) -> bool:
+        """Start *command* ahead where there is a box, as the port says; the box lives no longer for it."""
+        async with self._one_at_a_time:
+            if (box := self._attachment.attached) is None:
+                return False
+            try:
+                await self._armed.arm(box, command)
+            except SandboxLost:
+                self._attachment.lose(box)
+                raise
+        return True
 
     def describe(self) -> IsolationMode:
         return "vm"
@@ -135,10 +147,21 @@ class E2BSandbox(Sandbox):
 
     async def close(self) -> None:
         """Let go of the box. It lives out its time: others may be at work in it, and the next server adopts it."""
-        if self._attachment.is_attached:
+        await self._armed.disarm()
+        if self._attachment.attached:
             # The SDK 2.63 aborts the process in one of 20 cases where a stream was let go of right before its end.
             await anyio.sleep(_SECONDS_TO_LET_GO)
         self._attachment.let_go()
+
+    async def _run(self, box: Box, command: Command, on_output: OnOutput, until: Until) -> Run:
+        """Run *command*, by what waits for it where that still can."""
+        if (waiting := await self._armed.ordered(box, command, on_output)) is not None:
+            run = await waiting.finished(until)
+            if not run.ended.spoiled:
+                return run
+        started = BoxedCommand(box, command, on_output)
+        await started.start(self._mirror)
+        return await started.finished(until)
 
     def _is_fresh(self) -> bool:
         return anyio.current_time() - self._looked_at <= _FRESH_S
@@ -183,9 +206,10 @@ class E2BSandbox(Sandbox):
 
     async def _prepared(self, box: Box) -> tuple[Packages, int]:
         """Return which packages *box* has, and how many files were read back from it."""
-        answer, in_step = await self._mirror.look_by("prepare", box, Prepared, compilers=COMPILERS)
+        spared = self._armed.id_in(box)
+        answer, in_step = await self._mirror.look_by("prepare", box, Prepared, compilers=COMPILERS, spared=spared)
         if in_step.replayed:  # what was said of the packages was said of other files
-            answer, _ = await self._mirror.look_by("prepare", box, Prepared, compilers=COMPILERS)
+            answer, _ = await self._mirror.look_by("prepare", box, Prepared, compilers=COMPILERS, spared=spared)
         return answer.packages, in_step.read_back
 
     async def _make_project(self) -> bool:

@@ -50,6 +50,8 @@ class Box:
     token: str = "envd-token"
     state: str = "running"
     commands: dict[int, Command] = field(default_factory=dict)
+    cut: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while nobody hears what the commands write."""
     _machine: asyncio.subprocess.Process | None = None
     _inside: int = 0
 
@@ -84,6 +86,15 @@ class Box:
 
     def extend(self, seconds: float) -> None:
         self.end_at = datetime.now(UTC) + timedelta(seconds=seconds)
+
+    async def pause(self) -> None:
+        """Cut every stream. What ran goes on after `resume`."""
+        self.state = "paused"
+        self.cut.set()
+
+    def resume(self) -> None:
+        self.state = "running"
+        self.cut.clear()
 
     async def end(self) -> None:
         """End the box and all that runs in it."""
@@ -155,8 +166,8 @@ async def _child(process: asyncio.subprocess.Process) -> int:
     return process.pid
 
 
-async def output(process: asyncio.subprocess.Process) -> AsyncIterator[tuple[str, bytes]]:
-    """Yield what *process* writes, as ("stdout" or "stderr", bytes), until both are closed."""
+async def output(process: asyncio.subprocess.Process, cut: asyncio.Event) -> AsyncIterator[tuple[str, bytes]]:
+    """Yield what *process* writes, as ("stdout" or "stderr", bytes), until both are closed, or the stream is *cut*."""
     queue: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
 
     async def drain(name: str, stream: asyncio.StreamReader) -> None:
@@ -164,14 +175,20 @@ async def output(process: asyncio.subprocess.Process) -> AsyncIterator[tuple[str
             await queue.put((name, data))
         await queue.put(None)
 
+    async def end_early() -> None:
+        await cut.wait()
+        await queue.put(None)
+        await queue.put(None)
+
     assert process.stdout is not None
     assert process.stderr is not None
     tasks = [
         asyncio.create_task(drain("stdout", process.stdout)),
         asyncio.create_task(drain("stderr", process.stderr)),
+        asyncio.create_task(end_early()),
     ]
     try:
-        for _ in tasks:
+        for _ in ("stdout", "stderr"):
             while (piece := await queue.get()) is not None:
                 yield piece
     finally:

@@ -213,14 +213,15 @@ async def _act(box: Box, method: str, action: list[str], request: Request) -> Re
             await box.end()
             return Response(status_code=204)
         case "POST", ["connect"]:
-            resumed, box.state = box.state == "paused", "running"
+            resumed = box.state == "paused"
+            box.resume()
             box.extend((await request.json()).get("timeout", 300))
             return JSONResponse(box.as_json(), 201 if resumed else 200)
         case "POST", ["timeout"]:
             box.extend((await request.json())["timeout"])
             return Response(status_code=204)
         case "POST", ["pause"]:
-            box.state = "paused"
+            await box.pause()
             return Response(status_code=204)
     return _said(404, "no such route")
 

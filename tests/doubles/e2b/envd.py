@@ -44,9 +44,9 @@ class Processes(Process):
         if not request.stdin:
             _close(command)
         yield _started(command.pid)
-        async for name, data in output(command.process):
+        async for name, data in output(command.process, box.cut):
             yield _data(name, data)
-        code = await command.process.wait()
+        code = -1 if box.cut.is_set() else await command.process.wait()
         box.commands.pop(command.pid, None)
         if box.state != "running":
             raise ConnectError(Code.UNAVAILABLE, "the connection to the sandbox ended before the stream completed")

@@ -92,9 +92,23 @@ async def test_a_command_whose_stream_is_cut_is_ended_before_the_next_begins(san
     assert ["The sandbox could not be reached for a while; the work went on in it."] == list(sandbox.take_notes())
 
 
+@pytest.mark.parametrize("befell", ["paused", "gone"])
+async def test_a_command_that_waited_in_a_sandbox_that_paused_or_vanished_is_started_anew(sandbox, cloud, befell):
+    script = "const fs = require('fs'); fs.writeFileSync('../waits', String(process.pid)); setInterval(() => {}, 1000)"
+    waiting = Command(argv=("node", "-e", script), deadline_s=0.5)
+    assert await sandbox.arm(waiting)
+    box = only(cloud)
+    await (box.pause() if befell == "paused" else box.end())
+    with pytest.raises(SandboxLost):
+        await sandbox.exec(waiting, on_output=ignore)
+    await sandbox.ensure(no_progress)
+    assert (await sandbox.exec(waiting, on_output=ignore)).timed_out
+    assert "waits" not in (await run(sandbox, "/bin/sh", "-c", "ps -e -o args")).output
+
+
 async def test_a_paused_sandbox_is_resumed_with_what_something_else_wrote_in_it(sandbox, cloud) -> None:
     inside(cloud, "convex/theirs.ts").write_text("theirs")
-    only(cloud).state = "paused"
+    await only(cloud).pause()
     with pytest.raises(SandboxLost):
         await sandbox.ensure(no_progress)
     await sandbox.ensure(no_progress)

@@ -1,0 +1,37 @@
+"""A server and a client of it, over a workspace in a sandbox of the loopback E2B."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp import Client
+
+from mcp_convex.settings import load
+from tests.doubles.e2b.box import Box
+from tests.doubles.e2b.cloud import API_KEY, E2BCloud
+from tests.doubles.office import free_port
+from tests.world import World
+
+
+@dataclass(frozen=True)
+class E2BWorld(World):
+    cloud: E2BCloud
+
+    @property
+    def box(self) -> Box:
+        [box] = self.cloud.alive
+        return box
+
+
+@asynccontextmanager
+async def opened_e2b(folder: Path, cloud: E2BCloud, **more: object) -> AsyncIterator[E2BWorld]:
+    """Serve a workspace that lives in a sandbox without a network, and pushes to the embedded deployment."""
+    (folder / "app").mkdir(exist_ok=True)
+    flags = {"workspace": folder / "app", "data_dir": folder / "data", "pages_port": free_port(), "sandbox": "e2b"}
+    urls = {"e2b_api_url": cloud.url, "e2b_sandbox_url": cloud.url}
+    settings = load({name: str(flag) for name, flag in (flags | urls | more).items()}, {"E2B_API_KEY": API_KEY})
+    async with Client(World.server(settings)) as client:
+        yield E2BWorld(client=client, settings=settings, era="auto", cloud=cloud)
