@@ -55,6 +55,11 @@ _CONVEX = (
         r"type 'Id<\"(?P<table>\w+)\">'",
     ),
     Repair(
+        r"TS2322|TS2719",
+        "The handler has to return what `returns` promises: correct the value, or the validator.",
+        r"is not assignable to type 'ValidatorTypeToReturnType<",
+    ),
+    Repair(
         r"TS2339",
         "A query only reads: make the function a `mutation`.",
         r"'(?:insert|patch|replace|delete)' does not exist on type 'GenericDatabaseReader",
