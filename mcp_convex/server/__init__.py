@@ -64,9 +64,9 @@ def _offered(settings: Settings) -> Sequence[ToolSpec]:
 
 
 def _resources() -> Sequence[ResourceSpec]:
-    from mcp_convex.resources import RESOURCES  # noqa: PLC0415 - as above
+    from mcp_convex import panel, resources  # noqa: PLC0415 - as above
 
-    return RESOURCES
+    return (*resources.RESOURCES, *panel.RESOURCES)
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ from mcp_convex.http_api import OPERATIONS
 from mcp_convex.http_api.openapi import openapi
 from mcp_convex.limits import CallBounds, Calls
 from mcp_convex.sandboxes import ConfinedLauncher
+from mcp_convex.panel.page import OpenDoor, panel_routes
 from mcp_convex.server import assembled
 from mcp_convex.server.access import opened_access
 from mcp_convex.server.adapters import opened_adapters, opened_shared
@@ -75,8 +76,13 @@ async def listen(
     """Let those call *server*, and open the pages, whom the settings admit, as `serve` says."""
     settings = hosting.settings
     async with opened_access(settings) as access:
-        pages = None if settings.pages_origin is None else hosting.pages(access.sign_in)
-        front = HttpFront(server, access, tuple(TOOLSETS), Beside(pages=pages, api=hosting.api(access).app))
+        sessions = hosting.sessions(access.sign_in)
+        beside = Beside(
+            pages=sessions and hosting.pages(sessions),
+            panel=panel_routes(OpenDoor() if access.check is None else sessions),
+            api=hosting.api(access).app,
+        )
+        front = HttpFront(server, access, tuple(TOOLSETS), beside)
         sock = bound(settings.listen_host, settings.listen_port)
         host = f"[{settings.listen_host}]" if ":" in settings.listen_host else settings.listen_host
         url = f"http://{host}:{sock.getsockname()[1]}{PATH}"
@@ -99,11 +105,14 @@ class Hosted(Hosting):
         )
         self.settings = settings
 
-    def pages(self, sign_in: SignIn | None) -> ASGIApp:
+    def sessions(self, sign_in: SignIn | None) -> Sessions | None:
+        """Return what tells whose browser it is; None where nothing can."""
+        origin = self.settings.pages_origin
+        return None if origin is None else Sessions(sign_in, self._seal, origin=origin)
+
+    def pages(self, sessions: Sessions) -> ASGIApp:
         """Return the pages of all principals."""
-        origin = self.settings.pages_origin or ""
-        sessions = Sessions(sign_in, self._seal, origin=origin)
-        convex = self.settings.dashboard_host
+        origin, convex = self.settings.pages_origin or "", self.settings.dashboard_host
         return SignedInSite(sessions, self._desks, self._seal, origin=origin, convex=convex).app()
 
     def api(self, access: Access) -> HttpApi:

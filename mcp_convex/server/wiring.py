@@ -23,6 +23,7 @@ from mcp_convex.services.files import FileService
 from mcp_convex.services.functions import FunctionService
 from mcp_convex.services.grants import GrantPorts, GrantService
 from mcp_convex.services.logs import LogService
+from mcp_convex.services.overview import OverviewService
 from mcp_convex.services.pages import PageService
 from mcp_convex.services.projects import ProjectService
 from mcp_convex.services.provisioning import ProvisioningPorts
@@ -115,6 +116,7 @@ def _services(
     )
     dev_parts = DevServerParts(pushes=pushes, snapshots=snapshots, targets=targets)
     dev_servers = DevServerService(dev_ports, dev_parts, policy, owner=owner)
+    connections = ConnectionService(connecting, pages, targets, owner=owner[0])
     checking = SourceCheckPorts(checks=adapters.checks, sandbox=sandbox, api=api)
     return Services(
         files=files,
@@ -128,13 +130,14 @@ def _services(
         data=DataService(api, targets),
         logs=LogService(api, targets),
         targets=targets,
-        connections=ConnectionService(connecting, pages, targets, owner=owner[0]),
+        connections=connections,
         grants=grants,
         pages=pages,
         projects=ProjectService(provisioning, targets, policy, owner=owner),
         env_vars=EnvVarService(EnvVarPorts(api=api, sandbox=sandbox), targets, pages, policy, owner=owner),
         auth_keys=AuthKeyService(api, targets, policy),
         audit=AuditService(store.audit, targets, owner=owner[0]),
+        overview=OverviewService(connections=connections, dev_servers=dev_servers, pushes=pushes),
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # a start of the server needs none of them
     from mcp_convex.services.functions import FunctionService
     from mcp_convex.services.grants import GrantService
     from mcp_convex.services.logs import LogService
+    from mcp_convex.services.overview import OverviewService
     from mcp_convex.services.pages import PageService
     from mcp_convex.services.projects import ProjectService
     from mcp_convex.services.pushes import PushService
@@ -48,3 +49,4 @@ class Services:
     env_vars: EnvVarService
     auth_keys: AuthKeyService
     audit: AuditService
+    overview: OverviewService

@@ -53,7 +53,7 @@ async def push(
     return await pushes.push(preview=preview, agreed=agreed, restore=restore, progress=ContextProgress(ctx))
 
 
-@tool("Dev server", Effect.KEEPS_LIVE)
+@tool("Dev server", Effect.KEEPS_LIVE, shows_panel=True)
 async def dev_server(
     action: Annotated[DevServerAction, Field(description="`start` and `stop` may be repeated.")], ctx: Ctx
 ) -> DevServerStatus:

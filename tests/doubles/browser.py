@@ -28,16 +28,15 @@ FLAGS = (
 )
 PATIENCE_S = 20
 
-_SHOWS = """(text) => new Promise((done) => {
-  const look = () => document.body?.innerText.includes(text) && (observer.disconnect(), done());
+_HOLDS = """(expression) => new Promise((done) => {
+  const holds = new Function("return " + expression);
+  const look = () => holds() && (observer.disconnect(), done());
   const observer = new MutationObserver(look);
   observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
   look();
 })"""
-_PUSH_BUTTON = """(label) => {
-  const found = [...document.querySelectorAll("button")].find((one) => (one.ariaLabel ?? one.textContent) === label);
-  found.click();
-}"""
+_BUTTON = """[...document.querySelectorAll("button")].find(
+  (one) => !one.disabled && (one.ariaLabel ?? one.textContent) === %s)"""
 _FIND_FIELD = """(label) => {
   const found = [...document.querySelectorAll("label")].find((one) => one.textContent === label);
   found.control.focus();
@@ -63,6 +62,7 @@ class Tab:
         self._chromium = chromium
         self._session = session
         self._loaded = asyncio.Event()
+        self._framed: asyncio.Future[Tab] = asyncio.get_running_loop().create_future()
         self.requests: list[dict[str, Any]] = []
         self.answers: list[dict[str, Any]] = []
         self.complaints: list[str] = []
@@ -82,12 +82,18 @@ class Tab:
         await self._and_wait(self._call(_CLICK, text))
 
     async def push(self, button: str) -> None:
-        """Push the *button* of a page that stays."""
-        await self._call(_PUSH_BUTTON, button)
+        """Push the *button* of a page that stays, once it is there."""
+        found = _BUTTON % json.dumps(button)
+        await self.holds(found)
+        await self.evaluate(f"{found}.click()")
 
     async def shows(self, text: str) -> None:
         """Wait until the page says *text*."""
-        await self._call(_SHOWS, text)
+        await self.holds(f"document.body?.innerText.includes({json.dumps(text)})")
+
+    async def holds(self, expression: str) -> None:
+        """Wait until a change of the page makes *expression* true."""
+        await self._call(_HOLDS, expression)
 
     async def press(self, key: str, *, leads_on: bool = False) -> None:
         text = {"text": "\r"} if key == "Enter" else {}
@@ -117,6 +123,12 @@ class Tab:
     async def text(self) -> str:
         return await self.evaluate("document.body.innerText")
 
+    async def frame(self) -> Tab:
+        """Return what is within the page's one frame, which is kept apart from the page."""
+        await self.send("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=False, flatten=True)
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._framed
+
     async def title(self) -> str:
         return await self.evaluate("document.querySelector('h1').innerText")
 
@@ -145,6 +157,8 @@ class Tab:
         match method:
             case "Page.loadEventFired":
                 self._loaded.set()
+            case "Target.attachedToTarget" if not self._framed.done():
+                self._framed.set_result(self._chromium.tab_of(params["sessionId"]))
             case "Network.requestWillBeSent":
                 self.requests.append(params["request"])
             case "Network.responseReceived":
@@ -183,10 +197,14 @@ class Chromium:
         context = (await self.send("Target.createBrowserContext", {}))["browserContextId"]
         target = await self.send("Target.createTarget", {"url": "about:blank", "browserContextId": context})
         attached = await self.send("Target.attachToTarget", {"targetId": target["targetId"], "flatten": True})
-        tab = self._tabs[attached["sessionId"]] = Tab(self, attached["sessionId"])
+        tab = self.tab_of(attached["sessionId"])
         for domain in ("Page", "Network", "Log", "Accessibility"):
             await tab.send(f"{domain}.enable")
         return tab
+
+    def tab_of(self, session: str) -> Tab:
+        """Return the tab of a DevTools session that was just begun."""
+        return self._tabs.setdefault(session, Tab(self, session))
 
     async def listen(self) -> None:
         with contextlib.suppress(ConnectionClosed):  # it ends without a word

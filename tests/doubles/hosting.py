@@ -14,9 +14,14 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from mcp_convex.domain.models import PrincipalId
+from mcp_convex.domain.ports import Reach
+from mcp_convex.server.adapters import open_the_store
 from mcp_convex.server.hosted import serve
 from mcp_convex.server.place import make_place
 from mcp_convex.settings import Settings, load
+from tests.doubles.cloud import FakeCloud
+from tests.doubles.issuer import AUDIENCE, SIGN_IN, FakeIssuer
+from tests.doubles.office import free_port
 from tests.doubles.projects import make_project
 from tests.world import TSCONFIG, World
 
@@ -56,6 +61,12 @@ class Hosted:
         place = make_place(self.settings, PrincipalId(principal), workspace)
         return make_project(place.root, {"convex/tsconfig.json": TSCONFIG})
 
+    async def link(self, principal: str, reach: Reach, workspace: str = "default") -> None:
+        """Make the deployment at *reach* the target of a workspace, as if its person had linked it."""
+        place = make_place(self.settings, PrincipalId(principal), workspace)
+        async with open_the_store(self.settings) as store:
+            await store.targets.put(*place.owner, reach)
+
     def http(self, token: str | None, **headers: str) -> httpx2.AsyncClient:
         """Return an HTTP client that brings *token*."""
         bearer = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -93,6 +104,33 @@ async def hosted(settings: Settings, tokens: Mapping[str, str] | None = None) ->
             yield running
         finally:
             running.stopping.set()
+
+
+@asynccontextmanager
+async def hosted_with_pages(folder: Path, issuer: FakeIssuer, cloud: FakeCloud) -> AsyncIterator[Hosted]:
+    """Serve principals of *issuer* for the block, with pages where they sign in and connect to *cloud*."""
+    port = free_port()
+    origin = f"http://127.0.0.1:{port}"
+    cloud.add_project(cloud.add_team(), "shop")
+    cloud.consent.redirect_uris.add(f"{origin}/convex/callback")
+    environ = {
+        "PROVISION_HOST": cloud.url,
+        "DASHBOARD_HOST": cloud.url,
+        "CONVEX_OAUTH_CLIENT_ID": cloud.consent.client_id,
+        "CONVEX_OAUTH_CLIENT_SECRET": cloud.consent.client_secret,
+        "MCP_CONVEX_SIGN_IN_CLIENT_SECRET": SIGN_IN[1],
+    }
+    settings = hosted_settings(
+        folder,
+        environ,
+        listen_port=str(port),
+        public_url=f"{origin}/mcp",
+        issuer=issuer.url,
+        audience=AUDIENCE,
+        sign_in_client_id=SIGN_IN[0],
+    )
+    async with hosted(settings) as running:
+        yield running
 
 
 def tokens_file(folder: Path, *names: str, scopes: str = "") -> tuple[Path, dict[str, str]]:

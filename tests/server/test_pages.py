@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-
 import pytest
 from starlette.responses import Response
 
 from tests.doubles.cloud import approve, fake_cloud
-from tests.doubles.hosting import hosted, hosted_settings
-from tests.doubles.issuer import AUDIENCE, SIGN_IN, fake_issuer
-from tests.doubles.office import Browser, free_port
+from tests.doubles.hosting import hosted_with_pages
+from tests.doubles.issuer import AUDIENCE, fake_issuer
+from tests.doubles.office import Browser
 
 pytestmark = pytest.mark.anyio
 
@@ -23,39 +21,13 @@ async def issuer(anyio_backend):
 
 @pytest.fixture(scope="module")
 async def host(tmp_path_factory, issuer, anyio_backend):
-    async with fake_cloud() as cloud, pages(tmp_path_factory.mktemp("pages"), issuer, cloud) as running:
+    async with fake_cloud() as cloud, hosted_with_pages(tmp_path_factory.mktemp("pages"), issuer, cloud) as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
 def alice_is_at_the_browser(issuer):
     issuer.person, issuer.misbehave, issuer.id_claims = "alice", None, {}
-
-
-@asynccontextmanager
-async def pages(folder, issuer, cloud):
-    port = free_port()
-    origin = f"http://127.0.0.1:{port}"
-    cloud.add_project(cloud.add_team(), "shop")
-    cloud.consent.redirect_uris.add(f"{origin}/convex/callback")
-    environ = {
-        "PROVISION_HOST": cloud.url,
-        "DASHBOARD_HOST": cloud.url,
-        "CONVEX_OAUTH_CLIENT_ID": cloud.consent.client_id,
-        "CONVEX_OAUTH_CLIENT_SECRET": cloud.consent.client_secret,
-        "MCP_CONVEX_SIGN_IN_CLIENT_SECRET": SIGN_IN[1],
-    }
-    settings = hosted_settings(
-        folder,
-        environ,
-        listen_port=str(port),
-        public_url=f"{origin}/mcp",
-        issuer=issuer.url,
-        audience=AUDIENCE,
-        sign_in_client_id=SIGN_IN[0],
-    )
-    async with hosted(settings) as running:
-        yield running
 
 
 async def link(host, token: str, mode: str = "auto", query: str = "") -> str:
