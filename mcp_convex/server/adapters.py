@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import anyio.to_thread
@@ -43,9 +44,13 @@ from mcp_convex.sandboxes import (
 )
 from mcp_convex.server.e2b import e2b_account
 from mcp_convex.server.place import Place, find_asset
+from mcp_convex.server.walls import NoEmbeddedDeployments, has_walls
 from mcp_convex.settings import Settings
 from mcp_convex.store import open_data_dir
 from mcp_convex.store.store import Store
+
+if TYPE_CHECKING:
+    from mcp_convex.sandboxes.e2b.account import Account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,8 @@ class Shared:
     oauth: OAuthApi | None
     gate: LocalGate
     launcher: ConfinedLauncher
+    e2b: Account | None
+    """The account in which sandboxes are; None where they are directories."""
     pushes: Pushes
 
 
@@ -87,10 +94,12 @@ async def opened_shared(settings: Settings, tuning: Tuning | None) -> AsyncGener
     Raises:
         StoreCorrupt: The store cannot be read.
         DirectoryUnusable: The data directory cannot be used.
+        SettingsInvalid: There is no key for the account at E2B that sandboxes are to be in.
+        ToolMissing: E2B's SDK is not installed.
     """
     hide_memory()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(_store(settings))
+        store = await stack.enter_async_context(open_the_store(settings))
         api = HttpDeploymentApi()
         stack.push_async_callback(api.close)
         management = HttpManagementApi(settings.provision_host, dashboard_host=settings.dashboard_host)
@@ -104,6 +113,7 @@ async def opened_shared(settings: Settings, tuning: Tuning | None) -> AsyncGener
             oauth=_oauth(settings, stack),
             gate=gate,
             launcher=ConfinedLauncher(settings.isolation),
+            e2b=await anyio.to_thread.run_sync(e2b_account, settings) if settings.sandbox == "e2b" else None,
             pushes=Pushes(at_once=settings.pushes, each=settings.principal_pushes),
         )
 
@@ -114,11 +124,11 @@ async def opened_adapters(
 ) -> AsyncGenerator[Adapters]:
     """Open what the workspace at *place* has for itself, beside what is *shared*, and close that on the way out."""
     async with embedded_deployments(settings, place, shared.launcher) as embedded:
-        sandbox = await _sandbox(settings, place, shared)
+        sandbox = await _sandbox(place, shared)
         try:
             yield Adapters(
                 store=shared.store,
-                embedded=embedded,
+                embedded=embedded if has_walls(shared.launcher) or not place.served else NoEmbeddedDeployments(),
                 api=shared.api,
                 management=shared.management,
                 oauth=shared.oauth,
@@ -133,15 +143,27 @@ async def opened_adapters(
             await sandbox.close()
 
 
+def open_the_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
+    """Return the store that *settings* name, not yet open."""
+    return open_data_dir(
+        settings.data_dir,
+        settings.encryption_keys,
+        url=settings.database_url,
+        connections=settings.database_connections,
+    )
+
+
 def embedded_deployments(settings: Settings, place: Place, launcher: ConfinedLauncher) -> LocalEmbeddedDeployments:
     """Return the embedded deployments of this machine, not yet open. Needs a running event loop."""
     port = None if place.served else settings.embedded_port  # of many workspaces, one could have it
     return LocalEmbeddedDeployments(settings.data_dir, launcher, node_modules=place.node_modules, port=port)
 
 
-async def _sandbox(settings: Settings, place: Place, shared: Shared) -> Sandbox:
-    if settings.sandbox == "e2b":
-        return await anyio.to_thread.run_sync(_e2b_sandbox, settings, place, shared.store)
+async def _sandbox(place: Place, shared: Shared) -> Sandbox:
+    if shared.e2b is not None:
+        from mcp_convex.sandboxes.e2b.sandbox import E2BSandbox  # noqa: PLC0415 - an extra
+
+        return E2BSandbox(shared.e2b, shared.store.journal, find_asset("sandbox_template"), owner=place.owner)
     socket = await shared.gate.socket_path() if shared.launcher.mode == "strict" else None
     return LocalSandbox(
         place.root,
@@ -151,22 +173,6 @@ async def _sandbox(settings: Settings, place: Place, shared: Shared) -> Sandbox:
         gate_socket=None if socket is None else lambda: socket,
         npm_env=npm_environment(os.environ),
     )
-
-
-def _store(settings: Settings) -> AbstractAsyncContextManager[Store]:
-    return open_data_dir(
-        settings.data_dir,
-        settings.encryption_keys,
-        url=settings.database_url,
-        connections=settings.database_connections,
-    )
-
-
-def _e2b_sandbox(settings: Settings, place: Place, store: Store) -> Sandbox:
-    account = e2b_account(settings)
-    from mcp_convex.sandboxes.e2b.sandbox import E2BSandbox  # noqa: PLC0415 - slow to import, and an extra
-
-    return E2BSandbox(account, store.journal, find_asset("sandbox_template"), owner=place.owner)
 
 
 def _oauth(settings: Settings, stack: AsyncExitStack) -> OAuthApi | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
 from mcp.server.request_state import RequestStateSecurity
 from starlette.requests import Request
 from starlette.types import ASGIApp
@@ -20,13 +23,11 @@ from mcp_convex.boundary.listening import bound, serve_http
 from mcp_convex.boundary.narrowing import Narrowing
 from mcp_convex.boundary.replicas import RelayedBus
 from mcp_convex.boundary.subscriptions import Announcing
-from mcp_convex.domain.errors import IsolationUnavailable
 from mcp_convex.domain.identity import SignIn
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.http_api import OPERATIONS
 from mcp_convex.http_api.openapi import openapi
 from mcp_convex.limits import CallBounds, Calls
-from mcp_convex.sandboxes import ConfinedLauncher
 from mcp_convex.panel.page import OpenDoor, panel_routes
 from mcp_convex.server import assembled
 from mcp_convex.server.access import opened_access
@@ -34,6 +35,7 @@ from mcp_convex.server.adapters import opened_adapters, opened_shared
 from mcp_convex.server.desks import HostedDesks, make_pages, make_seal
 from mcp_convex.server.households import Households, Room, opened_households
 from mcp_convex.server.place import make_place
+from mcp_convex.server.walls import check_walls
 from mcp_convex.server.wiring import wired
 from mcp_convex.services import Services
 from mcp_convex.settings import Settings
@@ -62,9 +64,12 @@ async def serve(
         IsolationUnavailable: Principals' commands could not be kept apart on this machine.
         PortInUse: The port is taken.
     """
-    _check_isolation(settings)
+    check_walls(settings)
     bus = RelayedBus()
     async with opened_hosting(settings, bus, tuning) as hosting:
+        await anyio.to_thread.run_sync(_load)
+        # What is loaded stays: a full collection would look at all of it, and every call would wait for a tenth of a s.
+        gc.freeze()
         replicated = Replicated(bus=bus, request_state=_request_state(settings))
         server = assembled(settings, lambda: nullcontext(hosting), replicated)
         await listen(server, hosting, stopping, on_ready)
@@ -174,12 +179,10 @@ async def opened_hosting(settings: Settings, bus: RelayedBus, tuning: Tuning | N
             yield Hosted(households, HostedDesks(households, shared.store), seal, settings)
 
 
-def _check_isolation(settings: Settings) -> None:
-    if ConfinedLauncher(settings.isolation).mode == "none":
-        raise IsolationUnavailable(
-            "Commands of several principals would run without any wall between them.",
-            next_step="Make bubblewrap or Landlock work on this machine, or set MCP_CONVEX_ISOLATION to one that does.",
-        )
+def _load() -> None:
+    """Import what the first push would otherwise import while others wait."""
+    import_module("mcp_convex.broker.opening")
+    import_module("mcp_convex.embedded.serving")
 
 
 def _request_state(settings: Settings) -> RequestStateSecurity | None:
