@@ -16,8 +16,6 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.domain.ports import Reach
 from mcp_convex.server.adapters import open_the_store
-from mcp_convex.domain.ports import Reach
-from mcp_convex.server.adapters import open_the_store
 from mcp_convex.server.hosted import serve
 from mcp_convex.server.place import make_place
 from mcp_convex.settings import Settings, load
@@ -62,12 +60,6 @@ class Hosted:
         """Lay out a workspace whose packages are installed, and return it."""
         place = make_place(self.settings, PrincipalId(principal), workspace)
         return make_project(place.root, {"convex/tsconfig.json": TSCONFIG})
-
-    async def link(self, principal: str, reach: Reach, workspace: str = "default") -> None:
-        """Make the deployment at *reach* the target of a workspace, as if its person had linked it."""
-        place = make_place(self.settings, PrincipalId(principal), workspace)
-        async with open_the_store(self.settings) as store:
-            await store.targets.put(*place.owner, reach)
 
     async def link(self, principal: str, reach: Reach, workspace: str = "default") -> None:
         """Make the deployment at *reach* the target of a workspace, as if its person had linked it."""
