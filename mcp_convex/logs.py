@@ -8,6 +8,7 @@ from mcp_convex.domain.secrets import redact
 
 _TALKATIVE = (
     "httpx2",
+    "watchfiles",
     "httpcore2",
     "mcp",
     "websockets",

@@ -35,6 +35,7 @@ from mcp_convex.server.adapters import opened_adapters, opened_shared
 from mcp_convex.server.desks import HostedDesks, make_pages, make_seal
 from mcp_convex.server.households import Households, Room, opened_households
 from mcp_convex.server.place import make_place
+from mcp_convex.server.reopening import reopened
 from mcp_convex.server.walls import check_walls
 from mcp_convex.server.wiring import wired
 from mcp_convex.services import Services
@@ -171,11 +172,14 @@ async def opened_hosting(settings: Settings, bus: RelayedBus, tuning: Tuning | N
                 opened_adapters(settings, place, shared, Announcing(bus, (principal, name))) as adapters,
                 wired(settings, place, adapters, pages) as services,
             ):
-                await services.dev_servers.resume()
+                await services.dev_servers.resume(lambda: households.keep(principal, name))
                 yield services
 
         room = Room(each=settings.principal_open_workspaces, all=settings.open_workspaces)
-        async with opened_households(open_for, idle_s=settings.workspace_idle_s, room=room) as households:
+        async with (
+            opened_households(open_for, idle_s=settings.workspace_idle_s, room=room) as households,
+            reopened(households, shared.store.dev_servers),
+        ):
             yield Hosted(households, HostedDesks(households, shared.store), seal, settings)
 
 

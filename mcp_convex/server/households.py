@@ -34,6 +34,8 @@ class _Household:
     services: LazyServices
     is_open: bool = False
     """Or opening, or closing."""
+    is_kept: bool = False
+    """From being closed for want of calls, though not where others need its room."""
     calls: int = 0
     idle_since: float = 0
     """Seconds on the monotonic clock; of no account while calls are under way."""
@@ -71,12 +73,23 @@ class Households:
             household.calls -= 1
             household.idle_since = time.monotonic()
 
+    @asynccontextmanager
+    async def keep(self, principal: PrincipalId, workspace: str) -> AsyncGenerator[None]:
+        """Keep a workspace that is open, or opening, from being closed for want of calls while the block runs."""
+        household = self._open[principal, workspace]
+        household.is_kept = True
+        try:
+            yield
+        finally:
+            household.is_kept = False
+
     async def close_idle(self) -> None:
         """Close, for as long as this runs, what nobody has called for the time that it may be idle."""
         while True:
             await asyncio.sleep(self._idle_s / 4)
             latest = time.monotonic() - self._idle_s
-            idle = [whose for whose, one in self._open.items() if not one.calls and one.idle_since <= latest]
+            unused = [(whose, one) for whose, one in self._open.items() if not one.calls and not one.is_kept]
+            idle = [whose for whose, one in unused if one.idle_since <= latest]
             for whose in idle:
                 if (one := self._open.get(whose)) is not None and not one.calls and one.closed is None:
                     await self._close(whose)

@@ -75,15 +75,24 @@ def make_place(settings: Settings, principal: PrincipalId, name: str) -> Place:
             f"The workspace `{name}` cannot be made: {exc.strerror}.",
             next_step="Tell the operator, who has to look after MCP_CONVEX_WORKSPACES_DIR.",
         ) from None
-    # The hash is of both, so that two principals' workspaces of one name differ in all that is named after them.
-    workspace = WorkspaceId(f"{name}-{_hash(f'{principal} {name}')[:16]}")
+    workspace = _served_id(principal, name)
     state = settings.data_dir / "workspaces" / workspace
     return Place(root=root, state=state, workspace=workspace, principal=principal, served=True)
+
+
+def is_served(principal: PrincipalId, workspace: WorkspaceId) -> bool:
+    """Say whether `make_place` makes a place for *workspace*, and not `find_place`."""
+    return workspace == _served_id(principal, name_of(workspace))
 
 
 def name_of(workspace: WorkspaceId) -> str:
     """Return what its principal calls a workspace that `make_place` has made."""
     return workspace.rpartition("-")[0]
+
+
+def _served_id(principal: PrincipalId, name: str) -> WorkspaceId:
+    # The hash is of both, so that two principals' workspaces of one name differ in all that is named after them.
+    return WorkspaceId(f"{name}-{_hash(f'{principal} {name}')[:16]}")
 
 
 def _readable(name: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -27,6 +27,8 @@ from mcp_convex.services.snapshots import SnapshotService
 from mcp_convex.services.targets import TargetService
 
 logger = logging.getLogger(__name__)
+
+KeepOpen = Callable[[], AbstractAsyncContextManager[object]]
 
 _PASSING: frozenset[FailureClass] = frozenset({"transient", "timeout", "conflict"})
 """Failures that no edit can mend, and that may be gone by the next try."""
@@ -105,6 +107,7 @@ class DevServerService:
         self._trouble: str | None = None
         self._crashes = 0
         self._used_at = time.monotonic()
+        self._keep_open: KeepOpen = nullcontext
 
     @property
     def is_on(self) -> bool:
@@ -152,13 +155,18 @@ class DevServerService:
     async def status(self) -> DevServerStatus:
         """Return whether it is on, and what came of the last push."""
         self._used_at = time.monotonic()
-        await self.resume()
+        await self._resume()
         return await self._status()
 
-    async def resume(self) -> None:
-        """Go on where an earlier process had it on, or stand by where another has it."""
-        if await self._server() is not None:
-            await self._stand_by()
+    async def resume(self, keep_open: KeepOpen = nullcontext) -> None:
+        """
+        Go on where an earlier process had it on, or stand by where another has it.
+
+        Args:
+            keep_open: Keeps the workspace from being closed for the block; entered while it is on.
+        """
+        self._keep_open = keep_open
+        await self._resume()
 
     def wrote(self) -> None:
         """Take notice of a write, which need not wait to be watched."""
@@ -171,6 +179,10 @@ class DevServerService:
             self._running.cancel()
             with suppress(asyncio.CancelledError):
                 await self._running
+
+    async def _resume(self) -> None:
+        if await self._server() is not None:
+            await self._stand_by()
 
     async def _status(self) -> DevServerStatus:
         server = await self._ports.store.get(*self._owner)
@@ -229,8 +241,9 @@ class DevServerService:
     async def _run(self) -> None:
         """Do the work until it is off; after a crash, go on a while later."""
         try:
-            while await self._goes_on():
-                await self._until_changed(self._pause_s())
+            async with self._keep_open():
+                while await self._goes_on():
+                    await self._until_changed(self._pause_s())
         finally:
             self._state = "off"
             self._decided.set()

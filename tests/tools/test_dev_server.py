@@ -1,0 +1,214 @@
+"""The dev server: what is written, by whatever hand, goes live by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+
+import pytest
+from mcp import Client
+
+from mcp_convex.domain.diagnostics import STUBBORN
+from mcp_convex.embedded import LocalEmbeddedDeployments
+from mcp_convex.sandboxes import ConfinedLauncher
+from mcp_convex.server import open_services
+from tests.doubles.deployment import Answers, Says, fake_deployment
+from tests.doubles.following import following
+from tests.world import NOTES, World, make_settings
+
+pytestmark = pytest.mark.anyio
+
+BROKEN = "export const x = {;\n"
+
+
+def noting(number: int) -> str:
+    """Return the example functions with a difference that shows in what they answer."""
+    return NOTES.replace("take(3)", f"take({number})")
+
+
+@asynccontextmanager
+async def served(settings, era="auto"):
+    """Serve the workspace of *settings* for the block, to a client that follows."""
+
+    def connect(listen):
+        return Client(World.server(settings), mode=era, message_handler=listen)
+
+    async with following(connect, settings, era) as follower:
+        yield follower
+
+
+@asynccontextmanager
+async def started(settings, era="auto"):
+    """Serve the example app with its dev server on."""
+    async with served(settings, era) as dev:
+        await dev.world.hold({})
+        status = await dev.start()
+        assert "pushed" == status["last_push"]["outcome"], status
+        yield dev
+
+
+def watches() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "watch"]
+
+
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_what_is_written_goes_live_by_itself_whoever_writes_it(tmp_path, era):
+    async with started(make_settings(tmp_path), era) as dev:
+        status = await dev.status()
+        assert ("waiting", "embedded") == (status["state"], status["target"]["kind"])
+
+        await dev.world.write({"convex/more.ts": NOTES})
+        status = await dev.until_pushed()
+        assert (await dev.world.content("list_functions", search="more"))["functions"]
+
+        (dev.world.workspace / "convex/deeper").mkdir()
+        (dev.world.workspace / "convex/deeper/foreign.ts").write_text(NOTES.replace("./_gen", "../_gen"))
+        status = await dev.until_pushed()
+        assert (await dev.world.content("list_functions", search="deeper/foreign"))["functions"]
+
+        (dev.world.workspace / "convex/deeper/foreign.ts").write_text(BROKEN)
+        status = await dev.until_pushed("rejected")
+        assert "convex/deeper/foreign.ts" == status["last_push"]["diagnostics"][0]["file"]
+        assert "write_files" in status["next_step"]
+        said = (await dev.world.call("dev_server", action="status")).content[0].text
+        assert "convex/deeper/foreign.ts:1" in said
+
+        await dev.world.content("write_files", changes=[{"path": "convex/deeper/foreign.ts", "delete": True}])
+        status = await dev.until_pushed()
+        assert "by itself" in status["next_step"]
+
+        off = await dev.world.content("dev_server", action="stop")
+        assert (False, "off", None) == (off["on"], off["state"], off["stopped_because"])
+        assert off == await dev.world.content("dev_server", action="stop")
+        assert [] == watches()
+    assert [] == [task for task in asyncio.all_tasks() if "DevServer" in repr(task.get_coro())]
+
+
+async def test_a_burst_is_one_push_and_what_was_pushed_is_not_pushed_again(tmp_path):
+    async with started(make_settings(tmp_path)) as dev:
+        before = await dev.pushes()
+        for number in range(5):
+            await dev.world.write({"convex/notes.ts": noting(number + 4), f"convex/n{number}.ts": NOTES})
+        status = await dev.until_pushed()
+        assert before == (await dev.pushes())[1:]
+        assert {f"n{number}:top" for number in range(5)} <= {
+            function["name"] for function in (await dev.world.content("list_functions", search=":top"))["functions"]
+        }
+
+        (dev.world.workspace / "convex/notes.ts").write_text(noting(8))  # the same again, only newer
+        again = await dev.world.content("dev_server", action="start")
+        assert status["last_push"] == again["last_push"]
+        assert status["since"] == again["since"]
+
+
+async def test_a_push_joins_the_one_under_way_and_follows_it_where_the_files_are_others(tmp_path):
+    async with started(make_settings(tmp_path)) as dev:
+        await dev.world.write({"convex/notes.ts": noting(4)})
+        await dev.until(lambda now: now["state"] == "pushing")
+        joined = await dev.world.content("push")
+        assert [joined["id"], dev.last] == await dev.pushes()
+
+        await dev.world.write({"convex/notes.ts": noting(5)})
+        await dev.until(lambda now: now["state"] == "pushing")
+        await dev.world.write({"convex/after.ts": NOTES})
+        followed = await dev.world.content("push")
+        assert "after:add" in followed["changes"]["functions"]["added"]
+
+
+async def test_it_ends_itself_after_five_failures_alike_and_only_a_start_begins_anew(tmp_path):
+    async with started(make_settings(tmp_path)) as dev:
+        for number in range(STUBBORN):
+            await dev.world.write({"convex/stuck.ts": f"{BROKEN}// {number}\n"})
+            status = await dev.until_pushed("rejected")
+        status = await dev.until(lambda now: not now["on"])
+        assert (STUBBORN, "off") == (status["failures_alike"], status["state"])
+        assert f"{STUBBORN} pushes in a row failed" in status["stopped_because"]
+        assert "person" in status["next_step"]
+
+        await dev.world.content("write_files", changes=[{"path": "convex/stuck.ts", "delete": True}])
+        assert status["last_push"] == (await dev.status())["last_push"]
+        begun = await dev.world.content("dev_server", action="start")
+        assert ("pushed", 0, None) == (
+            begun["last_push"]["outcome"],
+            begun["failures_alike"],
+            begun["stopped_because"],
+        )
+
+
+async def test_it_is_on_again_after_a_restart_and_pushes_what_was_written_meanwhile(tmp_path):
+    settings = make_settings(tmp_path)
+    async with started(settings) as dev:
+        status = await dev.status()
+    (settings.workspace / "convex/meanwhile.ts").write_text(NOTES)
+
+    async with served(settings) as dev:
+        dev.last = status["last_push"]["id"]
+        assert status["since"] == (await dev.until_pushed())["since"]
+        assert (await dev.world.content("list_functions", search="meanwhile"))["functions"]
+
+
+async def test_of_two_servers_over_one_store_one_does_the_work_and_the_other_takes_it_over(tmp_path):
+    settings = make_settings(tmp_path)
+    async with served(settings) as second:
+        async with started(settings) as first:
+            assert "elsewhere" == (await second.status())["state"]
+            await second.world.write({"convex/notes.ts": noting(4)})
+            second.last = (await first.until_pushed())["last_push"]["id"]
+        before = await second.pushes()
+        assert 2 == len(before)
+        await second.until(lambda now: now["state"] == "waiting")
+        await second.world.write({"convex/notes.ts": noting(5)})
+        await second.until_pushed()
+        assert before == (await second.pushes())[1:]
+
+
+async def test_what_needs_a_persons_consent_waits_for_a_push(tmp_path):
+    settings = make_settings(tmp_path)
+    async with LocalEmbeddedDeployments(tmp_path / "elsewhere", ConfinedLauncher()) as deployments:
+        reach = await deployments.ensure("elsewhere")
+        async with open_services(settings) as services:
+            await services.targets.link(reach.target.url, reach.credential)
+        async with started(settings) as dev:
+            await dev.world.write({"convex/gone.ts": NOTES})
+            status = await dev.until_pushed()
+            await dev.world.content("write_files", changes=[{"path": "convex/gone.ts", "delete": True}])
+            status = await dev.until_pushed("rejected")
+
+            assert "needs_consent" == status["last_push"]["failure"]
+            assert "`push` again asks them" in status["next_step"]
+            assert (await dev.world.content("list_functions", search="gone"))["functions"]
+
+            async with open_services(settings) as services:
+                await services.targets.unlink()
+            status = await dev.until(lambda now: not now["on"])
+            assert "does not push to" in status["stopped_because"]
+
+
+async def test_production_is_refused_even_where_the_operator_allows_it(tmp_path):
+    settings = make_settings(tmp_path, allow_production="true")
+    async with fake_deployment() as deployment, served(settings) as dev:
+        deployment.always("deployment_info", Answers({"kind": "cloud", "deploymentType": "prod"}))
+        async with open_services(settings) as services:
+            await services.targets.link(deployment.url, deployment.reach.credential)
+        await dev.world.hold({})
+
+        assert "blocked_by_policy" == await dev.world.code("dev_server", action="start")
+        status = await dev.status()
+        assert (False, None) == (status["on"], status["last_push"])
+        assert 0 == deployment.pushes
+
+
+async def test_what_passes_by_itself_is_tried_again_until_it_has_passed(tmp_path):
+    settings = make_settings(tmp_path)
+    async with fake_deployment() as deployment:
+        async with open_services(settings) as services:
+            await services.targets.link(deployment.url, deployment.reach.credential)
+        async with started(settings) as dev:
+            deployment.always("deployment_info", Says(503))
+            await dev.world.write({"convex/notes.ts": noting(4)})
+            retrying = await dev.until(lambda now: now["state"] == "retrying")
+            assert "transient" in retrying["trouble"]
+            deployment.mend()
+            status = await dev.until(lambda now: now["state"] == "waiting")
+            assert ("pushed", None) == (status["last_push"]["outcome"], status["trouble"])
