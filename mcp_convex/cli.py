@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,13 +38,21 @@ def run(argv: Sequence[str]) -> int:
     flags = {setting.name: getattr(args, setting.name) for setting in describe() if hasattr(args, setting.name)}
     try:
         settings = load(flags, os.environ)
-        logs.set_up(settings.log_level)
+        logs.set_up(settings.log_level, settings.log_format)
+        if settings.traces:
+            _trace()
         return asyncio.run(_until_signalled(command(settings, args)))
     except ConvexMcpError as exc:
         print(f"mcp-convex: {exc.code}: {exc.message}\nNext step: {exc.next_step}", file=sys.stderr)  # noqa: T201
         return EXIT_REFUSED
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
+
+
+def _trace() -> None:
+    from mcp_convex.telemetry import traces  # noqa: PLC0415 - an extra
+
+    traces.set_up()
 
 
 async def _until_signalled(work: Coroutine[object, object, int]) -> int:
@@ -189,6 +198,13 @@ async def _keys(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
+async def _audit(settings: Settings, args: argparse.Namespace) -> int:
+    from mcp_convex.server.exporting import export_audit  # noqa: PLC0415 - only this command needs it
+
+    await export_audit(settings, sys.stdout.write, since=args.since, principal=args.principal)
+    return 0
+
+
 async def _e2b(settings: Settings, args: argparse.Namespace) -> int:
     from mcp_convex.server.e2b import build_template, has_template  # noqa: PLC0415 - only this command needs it
 
@@ -252,6 +268,19 @@ def _keys_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=["rotate"], help="make a new key, and encrypt everything with it")
 
 
+def _audit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["export"], help="print every event, oldest first, as a line of JSON each")
+    parser.add_argument(
+        "--since", type=_moment, metavar="WHEN", help="only from then on, such as 2026-11-21 or 2026-11-21T08:00+01:00"
+    )
+    parser.add_argument("--principal", metavar="NAME", help="only of this one, as the export names them")
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _e2b_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action", choices=["check", "build-template"], help="say whether the account has the template, or build it"
@@ -273,6 +302,7 @@ _COMMANDS: tuple[tuple[str, str, Command, Callable[[argparse.ArgumentParser], No
     ("push", "Push the workspace, as the tool does.", _push, _push_options),
     ("set-up-auth", "Give the deployment the keys that Convex Auth needs.", _set_up_auth, _auth_options),
     ("keys", "Replace the key that encrypts stored credentials.", _keys, _keys_options),
+    ("audit", "Export what every principal's calls have changed.", _audit, _audit_options),
     ("e2b", "Look after the account at E2B in which workspaces have their sandboxes.", _e2b, _e2b_options),
     ("embedded", "Serve the workspace's embedded deployment until interrupted.", _embedded, _no_more),
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from datetime import UTC, datetime
+from typing import Literal
 
+from mcp_convex.domain.requests import REQUEST_ID
 from mcp_convex.domain.secrets import redact
 
 _TALKATIVE = (
@@ -16,15 +20,19 @@ _TALKATIVE = (
     "sqlalchemy",
     "aiosqlite",
     "asyncio",
+    "opentelemetry",
     "sse_starlette",
+    "urllib3",
 )
 """Libraries that log URLs, payloads or tracebacks: each of those may hold what the log must not."""
+_TOLD = ("tool", "outcome", "duration_s")
+"""What a record may tell beside its message: words of ours, and never what a call says."""
 
 
-def set_up(level: str) -> None:
+def set_up(level: str, form: Literal["text", "json"] = "text") -> None:
     """Log to standard error from *level* on. Call it before the SDK is built, which else sets up its own."""
     shown = logging.StreamHandler()
-    shown.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    shown.setFormatter(_RedactingFormatter() if form == "text" else _JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[shown], force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -35,9 +43,31 @@ def set_up(level: str) -> None:
 class _RedactingFormatter(logging.Formatter):
     """The second lock: masks what is shaped like a secret, and leaves tracebacks out."""
 
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
     def format(self, record: logging.LogRecord) -> str:
         line = redact(super().format(_without_traceback(record)))
-        return line if record.exc_info is None else f"{line} ({_type_name(record)})"
+        request_id = REQUEST_ID.get()
+        about = [_type_name(record)] if record.exc_info is not None else []
+        about += [f"request {request_id}"] if request_id is not None else []
+        return f"{line} ({', '.join(about)})" if about else line
+
+
+class _JsonFormatter(logging.Formatter):
+    """The same as an object of JSON a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+            "request_id": REQUEST_ID.get(),
+            "exception": None if record.exc_info is None else _type_name(record),
+            **{name: getattr(record, name, None) for name in _TOLD},
+        }
+        return json.dumps({name: value for name, value in said.items() if value is not None}, ensure_ascii=False)
 
 
 def _without_traceback(record: logging.LogRecord) -> logging.LogRecord:

@@ -125,6 +125,14 @@ class Settings(Model):
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
         default="warning", description="What goes to standard error: `debug`, `info`, `warning` or `error`."
     )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="How lines of the log are written: `text`, or `json` for a program."
+    )
+    traces: bool = Field(
+        default=False,
+        description="Send traces of calls, pushes and what is asked of Convex to where the `OTEL_*` variables say"
+        " (OpenTelemetry, OTLP over HTTP). Needs `mcp-convex[otel]`.",
+    )
     embedded_port: int | None = Field(
         default=None,
         ge=1,
@@ -243,6 +251,11 @@ class Settings(Model):
         le=3600,
         allow_inf_nan=False,
         description="`serve`: seconds that calls under way have left to finish, once SIGTERM has come.",
+    )
+    metrics: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="`serve`: whether `/metrics` tells Prometheus how it fares; `auto` is on where it listens on this"
+        " machine or a private address only.",
     )
     call_deadline_s: float = Field(
         default=600,

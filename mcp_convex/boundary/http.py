@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mcp.server import MCPServer
@@ -22,12 +22,14 @@ from starlette.authentication import AuthenticationError
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mcp_convex.boundary.health import Health, Watched
 from mcp_convex.boundary.narrowing import Narrowing, by_query
 from mcp_convex.boundary.problems import Refused, problem, problem_of
+from mcp_convex.boundary.request_ids import RequestIds
 from mcp_convex.domain.errors import InvalidArguments
 from mcp_convex.domain.identity import CannotJudge, Identity, SignIn, TokenCheck
 from mcp_convex.domain.models import LOCAL_PRINCIPAL, PrincipalId
@@ -72,6 +74,7 @@ class Beside:
     pages: ASGIApp | None = None
     panel: Callable[[CallAs], Sequence[Route]] | None = None
     api: Callable[[Admitting], ASGIApp] | None = None
+    watched: Watched = field(default_factory=Watched)
 
 
 def exact_url(url: str) -> AnyHttpUrl:
@@ -94,7 +97,7 @@ class HttpFront:
         self._empty = asyncio.Event()
         self._draining = False
         routes = [*self._routes(access), *self._beside(beside or Beside())]
-        self.app = Starlette(routes=routes, middleware=_identifying(access.check))
+        self.app = Starlette(routes=routes, middleware=[Middleware(RequestIds), *_identifying(access.check)])
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -110,17 +113,17 @@ class HttpFront:
             await self._empty.wait()
 
     def _routes(self, access: Access) -> list[Route]:
-        health = [Route("/healthz", endpoint=_alive), Route("/readyz", endpoint=self._ready)]
         if access.check is None:
-            return [*health, Route(PATH, endpoint=_App(self._call))]
+            return [Route(PATH, endpoint=_App(self._call))]
         scopes = list(access.required_scopes)
         if access.resource is None:
-            return [*health, Route(PATH, endpoint=RequireAuthMiddleware(self._call, scopes))]
+            return [Route(PATH, endpoint=RequireAuthMiddleware(self._call, scopes))]
         resource, issuer = access.resource
         calls = RequireAuthMiddleware(self._call, scopes, build_resource_metadata_url(resource))
-        return [*health, Route(PATH, endpoint=calls), *create_protected_resource_routes(resource, [issuer], scopes)]
+        return [Route(PATH, endpoint=calls), *create_protected_resource_routes(resource, [issuer], scopes)]
 
     def _beside(self, beside: Beside) -> Iterator[Route]:
+        yield from Health(beside.watched, lambda: self._draining).routes()
         if beside.pages is not None:
             yield Route("/convex/{page:path}", endpoint=beside.pages)
         if beside.panel is not None:
@@ -182,9 +185,6 @@ class HttpFront:
         scope[_NARROWING] = by_query(Request(scope).query_params, self._toolsets)
         with self._let_in(scope):
             yield
-
-    async def _ready(self, _: Request) -> Response:
-        return PlainTextResponse("draining\n", 503) if self._draining else PlainTextResponse("ready\n")
 
 
 def is_stream(request: Request) -> bool:
@@ -257,7 +257,3 @@ def _identifying(check: TokenCheck | None) -> list[Middleware]:
 def _unjudged(_: HTTPConnection, __: AuthenticationError) -> Response:
     later = {"Retry-After": "5"}
     return problem(503, "issuer_unreachable", "Tokens cannot be checked now.", "Call again in a while.", later)
-
-
-async def _alive(_: Request) -> Response:
-    return PlainTextResponse("alive\n")

@@ -44,7 +44,7 @@ from mcp_convex.boundary.fencing import fence
 from mcp_convex.boundary.hosting import SERVING, Hosting, OpenHosting
 from mcp_convex.boundary.request_ids import name_request
 from mcp_convex.boundary.resources import Resources
-from mcp_convex.boundary.spec import ResourceSpec, ToolSpec
+from mcp_convex.boundary.spec import Effect, ResourceSpec, ToolSpec
 from mcp_convex.boundary.subscriptions import LegacySubscriptions, OwnEvents
 from mcp_convex.boundary.tools import LateTools
 from mcp_convex.domain.errors import ConvexMcpError, FunctionThrew, LimitReached, NotFound, Retry
@@ -138,11 +138,12 @@ class ConvexServer(MCPServer[Hosting]):
         self, name: str, arguments: dict[str, Any], context: Context[Hosting, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         serving = SERVING.get()
-        if not serving.offers(name):
+        effect = self._declared.effect_of(name)
+        if effect is None or not serving.offers(name):
             return _no_such_tool(name)
-        may_change = self._declared.may_change(name)
+        audited = None if effect is Effect.READS else arguments
         try:
-            async with serving.turn(), recorded(serving, name, arguments if may_change else None) as call:
+            async with serving.turn(), recorded(serving, name, audited) as call:
                 call.answer = await self._answered(name, arguments, context)
                 return call.answer
         except LimitReached as exc:
@@ -157,7 +158,8 @@ class ConvexServer(MCPServer[Hosting]):
                 return _bounded(name, await super().call_tool(name, arguments, context))
         except ToolError as exc:
             return _answer(name, exc)
-        return error_of(late(name, self._deadline_s, may_change=self._declared.may_change(name)))
+        may_change = self._declared.effect_of(name) is not Effect.READS
+        return error_of(late(name, self._deadline_s, may_change=may_change))
 
     async def list_resources(self) -> list[Resource]:
         return await self._resources.listed(SERVING.get())

@@ -27,7 +27,7 @@ class ConvexTool(Tool):
     ) -> CallToolResult | InputRequiredResult:
         """Run the tool. The SDK's own conversion would send the same JSON twice, so it is not asked for."""
         del convert_result
-        return _answer(await super().run(arguments, context, convert_result=False))
+        return _answer(await super().run(arguments, context, convert_result=False), _notes())
 
 
 class LateTools(ToolManager):
@@ -38,9 +38,9 @@ class LateTools(ToolManager):
         self._specs = specs
         del self._tools
 
-    def may_change(self, tool: str) -> bool:
-        """Say whether *tool* does more than read."""
-        return any(spec.name == tool and spec.effect is not Effect.READS for spec in self._declared)
+    def effect_of(self, tool: str) -> Effect | None:
+        """Return what *tool* does to the world; None where there is no such tool."""
+        return next((spec.effect for spec in self._declared if spec.name == tool), None)
 
     @cached_property
     def _declared(self) -> Sequence[ToolSpec]:
@@ -101,14 +101,20 @@ def _inside(value: JsonValue) -> JsonValue:
     return _without_titles(value) if isinstance(value, dict) else value
 
 
-def _answer(result: BaseModel) -> CallToolResult | InputRequiredResult:
+def _notes() -> tuple[str, ...]:
+    """Return what befell the sandbox and no answer has told yet; a push tells it itself, beside what else it notes."""
+    services = SERVING.get().services.opened
+    return () if services is None else services.files.take_notes()
+
+
+def _answer(result: BaseModel, notes: tuple[str, ...]) -> CallToolResult | InputRequiredResult:
     from mcp_convex.boundary.rendering import text_of  # noqa: PLC0415 - the first answer needs none of it
 
     if isinstance(result, InputRequiredResult):
         return result
     failed = isinstance(result, PushResult | CheckResult) and result.failure is not None
     return CallToolResult(
-        content=[TextContent(type="text", text=text_of(result))],
+        content=[TextContent(type="text", text="\n".join([text_of(result), *notes]))],
         structured_content=result.model_dump(mode="json"),
         is_error=failed,
     )

@@ -27,7 +27,6 @@ from mcp_convex.domain.identity import SignIn
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.http_api import OPERATIONS
 from mcp_convex.http_api.openapi import openapi
-from mcp_convex.limits import CallBounds, Calls
 from mcp_convex.panel.page import OpenDoor, panel_routes
 from mcp_convex.server import assembled
 from mcp_convex.server.access import opened_access
@@ -37,6 +36,7 @@ from mcp_convex.server.households import Households, Room, opened_households
 from mcp_convex.server.place import make_place
 from mcp_convex.server.reopening import reopened
 from mcp_convex.server.walls import check_walls
+from mcp_convex.server.watching import Watch, watching
 from mcp_convex.server.wiring import wired
 from mcp_convex.services import Services
 from mcp_convex.settings import Settings
@@ -87,6 +87,7 @@ async def listen(
             pages=sessions and hosting.pages(sessions),
             panel=panel_routes(OpenDoor() if access.check is None else sessions),
             api=hosting.api(access).app,
+            watched=hosting.watch.watched,
         )
         front = HttpFront(server, access, tuple(TOOLSETS), beside)
         sock = bound(settings.listen_host, settings.listen_port)
@@ -98,18 +99,12 @@ async def listen(
 class Hosted(Hosting):
     """The workspaces of all principals."""
 
-    def __init__(self, households: Households, desks: Desks, seal: Seal, settings: Settings) -> None:
+    def __init__(self, households: Households, desks: Desks, seal: Seal, settings: Settings, watch: Watch) -> None:
         self._households = households
         self._desks = desks
         self._seal = seal
-        self._calls = Calls(
-            CallBounds(
-                a_minute=settings.principal_calls_per_minute,
-                burst=settings.principal_calls_per_minute,
-                at_once=settings.principal_calls,
-            )
-        )
         self.settings = settings
+        self.watch = watch
 
     def sessions(self, sign_in: SignIn | None) -> Sessions | None:
         """Return what tells whose browser it is; None where nothing can."""
@@ -146,7 +141,8 @@ class Hosted(Hosting):
                 services,
                 self._narrowed(narrowing),
                 whose=(principal, narrowing.workspace),
-                turn=partial(self._calls.begin, principal, is_stream=is_stream(request)),
+                turn=partial(self.watch.calls.begin, principal, is_stream=is_stream(request)),
+                meter=self.watch.meter,
             )
 
     def _narrowed(self, narrowing: Narrowing) -> Narrowed | None:
@@ -179,8 +175,9 @@ async def opened_hosting(settings: Settings, bus: RelayedBus, tuning: Tuning | N
         async with (
             opened_households(open_for, idle_s=settings.workspace_idle_s, room=room) as households,
             reopened(households, shared.store.dev_servers),
+            watching(settings, shared, households) as watch,
         ):
-            yield Hosted(households, HostedDesks(households, shared.store), seal, settings)
+            yield Hosted(households, HostedDesks(households, shared.store), seal, settings, watch)
 
 
 def _load() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, select
 
@@ -14,6 +15,7 @@ from mcp_convex.store.dialects import database_clock
 from mcp_convex.store.tables import audit_events
 
 KEPT = timedelta(days=90)
+_AT_A_TIME = 1_000
 
 
 class SqlAuditStore(AuditStore):
@@ -38,3 +40,22 @@ class SqlAuditStore(AuditStore):
             records = (await connection.scalars(wanted.order_by(*newest_first).limit(limit))).all()
         with decoding():
             return tuple(AuditEvent.model_validate_json(record) for record in records)
+
+    async def all(
+        self, *, since: datetime | None, principal: PrincipalId | None
+    ) -> AsyncIterator[tuple[PrincipalId, AuditEvent]]:
+        wanted = select(audit_events).order_by(audit_events.c.number).limit(_AT_A_TIME)
+        if since is not None:
+            wanted = wanted.where(audit_events.c.at >= since.timestamp())
+        if principal is not None:
+            wanted = wanted.where(audit_events.c.principal == principal)
+        last, is_over = 0, False
+        while not is_over:
+            # Transactions are short, so that nobody who writes waits for who reads the lines.
+            async with self._database.reading() as connection:
+                rows = (await connection.execute(wanted.where(audit_events.c.number > last))).all()
+            for row in rows:
+                with decoding():
+                    event = AuditEvent.model_validate_json(row.record)
+                yield PrincipalId(row.principal), event
+            last, is_over = rows[-1].number if rows else last, len(rows) < _AT_A_TIME

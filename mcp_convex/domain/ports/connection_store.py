@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from datetime import datetime
 
 from mcp_convex.domain.audit import AuditEvent
 from mcp_convex.domain.connections import Connection, ConnectionId, OAuthFlow, PendingPage, ProvisioningRun
@@ -104,3 +106,9 @@ class AuditStore(ABC):
     @abstractmethod
     async def latest(self, principal: PrincipalId, *, limit: int) -> tuple[AuditEvent, ...]:
         """Return the principal's events, newest first, *limit* at most."""
+
+    @abstractmethod
+    def all(
+        self, *, since: datetime | None, principal: PrincipalId | None
+    ) -> AsyncIterator[tuple[PrincipalId, AuditEvent]]:
+        """Yield everybody's events, or one principal's, from *since* on, in the order in which they were kept."""

@@ -1,0 +1,1 @@
+"""What an operator can watch: metrics that Prometheus fetches, and traces that OpenTelemetry sends."""
