@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from mcp_convex.domain.ports import PushTerms
+from mcp_convex.domain.ports.checks import QueriedIndex
 from mcp_convex.domain.pushes import Changes, Diagnostic
 
 LARGE_TABLE = 100_000
@@ -12,16 +13,19 @@ LARGE_TABLE = 100_000
 _MOST_NAMES = 20
 
 
-def consent_needed(changes: Changes, terms: PushTerms) -> tuple[Diagnostic, ...]:
+def consent_needed(
+    changes: Changes, terms: PushTerms, queried: Collection[QueriedIndex] = ()
+) -> tuple[Diagnostic, ...]:
     """
     Return what the push would do that a person has to agree to first; nothing once they have.
 
     Public functions that disappear or become internal count only where the caller said what is
-    live: clients may still call them. Internal ones, and indexes that go, are the app's own business.
+    live: clients may still call them. Internal ones are the app's own business, and so are indexes
+    that go, unless they are among *queried*: then the functions that ask for them would fail.
     """
     if terms.consented:
         return ()
-    needed = (*_removals(changes, terms), *_backfills(changes))
+    needed = (*_removals(changes, terms), *_dropped(changes, queried), *_backfills(changes))
     return tuple(diagnostic for diagnostic in needed if diagnostic.message not in terms.agreed)
 
 
@@ -39,6 +43,18 @@ def _removals(changes: Changes, terms: PushTerms) -> Iterator[Diagnostic]:
             code="functions_made_internal",
             message=f"The push makes public functions internal: {_listed(hidden)}.",
             hint="Keep them public, or have the person agree that clients which call them will fail.",
+            source="convex",
+        )
+
+
+def _dropped(changes: Changes, queried: Collection[QueriedIndex]) -> Iterator[Diagnostic]:
+    labels = (label.partition("(")[0] for label in changes.indexes.removed)
+    names = {label: label.partition(".")[::2] for label in labels}
+    if missed := [label for label, (table, name) in names.items() if {(table, name), (None, name)} & {*queried}]:
+        yield Diagnostic(
+            code="indexes_removed",
+            message=f"The push drops indexes that the code still asks for: {_listed(missed)}.",
+            hint="Put them back into convex/schema.ts, or have the functions that ask for them use others.",
             source="convex",
         )
 

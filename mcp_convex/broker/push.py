@@ -138,7 +138,7 @@ class PushSession(Session):
         if not await self._types_fit():
             return await self._left_to_the_compiler()
         await self._advance("schema")
-        self._ask_consent(start)
+        await self._ask_consent(start)
         body = {**json.loads(call.body), "adminKey": self._key(), "schemaChange": start.schema_change}
         reply, status = await self._asked(call, json.dumps(body).encode(), SchemaStatus)
         answer = self._passed(reply)
@@ -202,14 +202,15 @@ class PushSession(Session):
         forecast = self._forecast or _forecast(await self._upstream.ask(EVALUATE_SCHEMA, body))
         return foreseen(changes, started.schema_change.index_diffs or {}, forecast) if forecast else changes
 
-    def _ask_consent(self, start: _Started) -> None:
+    async def _ask_consent(self, start: _Started) -> None:
         """
         Stop a push that a person has to agree to; say so in a preview.
 
         Raises:
             Ended: It waits for consent.
         """
-        needed = consent_needed(start.changes, self._terms)
+        ask = self._terms.queried_indexes if start.changes.indexes.removed and not self._terms.consented else None
+        needed = consent_needed(start.changes, self._terms, await ask() if ask else ())
         if needed and self._terms.purpose == "push":
             raise Ended("needs_consent", needed)
         for diagnostic in needed:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mcp_convex.domain import paths
 from mcp_convex.domain.errors import InputError, NotFound
 from mcp_convex.domain.models import FileEntry, FilePath
-from mcp_convex.domain.ports.checks import ReadFile, SourceChecks
+from mcp_convex.domain.ports.checks import QueriedIndex, ReadFile, SourceChecks
 from mcp_convex.domain.pushes import Diagnostic
 
 if TYPE_CHECKING:
     from mcp_convex.checks.checker import Checker, Workspace
 
+T = TypeVar("T")
+
 _STRICT = re.compile(rb"""^[^/\n]*"strict"\s*:\s*true""", re.MULTILINE)
+_LENIENT = re.compile(rb"""^[^/\n]*"(?:noImplicitAny|strict\w+)"\s*:\s*false""", re.MULTILINE)
 _SUFFIXES = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
 
 
@@ -40,13 +43,24 @@ class OfflineChecks(SourceChecks):
         if not any(_is_code(entry) for entry in files):
             return ()
         async with self._turn:
-            if self._checker is None:
-                self._checker = await asyncio.to_thread(_opened)
             workspace = await _workspace(files, read, clients, env_vars)
-            contents: dict[str, bytes | None] = {}
-            for path in self._checker.missing(workspace):
-                contents[path] = await _content(read, path)
-            return await asyncio.to_thread(_checked, self._checker, workspace, contents)
+            return await self._asked(workspace, read, lambda checker, learnt: checker.check(learnt))
+
+    async def queried_indexes(self, files: Sequence[FileEntry], read: ReadFile) -> frozenset[QueriedIndex]:
+        if not any(_is_code(entry) for entry in files):
+            return frozenset()
+        async with self._turn:
+            workspace = await _workspace(files, read, (), None)
+            return await self._asked(workspace, read, lambda checker, learnt: checker.queried_indexes(learnt))
+
+    async def _asked(self, workspace: Workspace, read: ReadFile, question: Callable[[Checker, Workspace], T]) -> T:
+        """Have the checker learn what it has not seen of *workspace*, and answer."""
+        if self._checker is None:
+            self._checker = await asyncio.to_thread(_opened)
+        contents: dict[str, bytes | None] = {}
+        for path in self._checker.missing(workspace):
+            contents[path] = await _content(read, path)
+        return await asyncio.to_thread(_answered, self._checker, workspace, contents, question)
 
 
 def _is_code(entry: FileEntry) -> bool:
@@ -66,7 +80,12 @@ async def _content(read: ReadFile, path: str) -> bytes | None:
         return None  # deleted meanwhile
 
 
-def _checked(checker: Checker, workspace: Workspace, contents: Mapping[str, bytes | None]) -> tuple[Diagnostic, ...]:
+def _answered(
+    checker: Checker,
+    workspace: Workspace,
+    contents: Mapping[str, bytes | None],
+    question: Callable[[Checker, Workspace], T],
+) -> T:
     present = {path: data for path, data in contents.items() if data is not None}
     # What was read counts, not what was listed: a person may have saved the file in between.
     read = {path: sha256(data).hexdigest() for path, data in present.items()}
@@ -74,7 +93,7 @@ def _checked(checker: Checker, workspace: Workspace, contents: Mapping[str, byte
     code = {path: read.get(path, digest) for path, digest in workspace.code.items() if path not in gone}
     workspace = replace(workspace, code=code)
     checker.learn(workspace, present)
-    return checker.check(workspace)
+    return question(checker, workspace)
 
 
 async def _workspace(
@@ -87,7 +106,7 @@ async def _workspace(
     package_json = await read(FilePath("package.json")) if "package.json" in listed else b"{}"
     functions = _functions_folder(convex_json)
     tsconfig = f"{functions}/tsconfig.json"
-    is_strict = tsconfig not in listed or _STRICT.search(await read(FilePath(tsconfig))) is not None
+    is_strict = tsconfig not in listed or _is_strict(await read(FilePath(tsconfig)))
     return Workspace(
         functions=functions,
         code={
@@ -100,6 +119,10 @@ async def _workspace(
         env_vars=None if env_vars is None else frozenset(env_vars),
         is_strict=is_strict,
     )
+
+
+def _is_strict(tsconfig: bytes) -> bool:
+    return _STRICT.search(tsconfig) is not None and _LENIENT.search(tsconfig) is None
 
 
 def _functions_folder(convex_json: bytes) -> str:

@@ -20,6 +20,7 @@ from mcp_convex.checks.project import Folder, Module
 from mcp_convex.checks.reading import read
 from mcp_convex.checks.rules import matches, rules
 from mcp_convex.checks.syntax import hidden, parsed
+from mcp_convex.domain.ports.checks import QueriedIndex
 from mcp_convex.domain.pushes import Diagnostic, Severity
 
 _CHECKS: tuple[Callable[[Folder, Module], Iterator[Finding]], ...] = (
@@ -46,6 +47,7 @@ _BY_TEXT = frozenset(
         "env_unset",
         "not_imported",
         "unknown_function",
+        "unknown_index",
         "unknown_table",
         "unknown_table_id",
         "webhook",
@@ -128,6 +130,13 @@ class Checker:
         for folder in self._folders(workspace, facts):
             found += [each for told in self._found(folder).values() for each in told]
         return _sorted(found)
+
+    def queried_indexes(self, workspace: Workspace) -> frozenset[QueriedIndex]:
+        """Return the indexes that the functions of *workspace*, whose files have all been learnt, ask for by name."""
+        facts = {path: self._facts[workspace.key(path)] for path in workspace.code if workspace.holds_functions(path)}
+        folders = (folder for folder in self._folders(workspace, facts) if folder.path == workspace.functions)
+        pushed = (module for folder in folders for module in folder.pushed)
+        return frozenset((use.table, use.index) for module in pushed for use in module.facts.index_uses)
 
     def _found(self, folder: Folder) -> Mapping[Module, tuple[Diagnostic, ...]]:
         """Return what is wrong with each file; nothing new can be where it and what it sees of others are as before."""

@@ -128,7 +128,7 @@ class TableUse:
 class IndexUse:
     """A query on an index: its table, its name, and the fields of the range in their order; None where unclear."""
 
-    table: str
+    table: str | None
     index: str
     method: str
     at: At

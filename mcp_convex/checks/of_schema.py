@@ -12,6 +12,7 @@ from mcp_convex.checks.rules import enclosing
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SYSTEM_FIELDS = frozenset({"_id", "_creationTime"})
+_KINDS = {"withIndex": "index", "withSearchIndex": "searchIndex", "vectorSearch": "vectorIndex"}
 _EQUALITY, _LOWER, _UPPER = {"eq"}, {"gt", "gte"}, {"lt", "lte"}
 
 
@@ -93,16 +94,16 @@ def _of_table_uses(folder: Folder, schema: Schema, module: Module) -> Iterator[F
 
 def _of_index_uses(schema: Schema, module: Module) -> Iterator[Finding]:
     for use in module.facts.index_uses:
-        table = schema.tables.get(use.table)
-        if table is None:
+        table = schema.tables.get(use.table or "")
+        if table is None or use.table is None:
             continue
-        indexes = schema.indexes(use.table, "index" if use.method == "withIndex" else "searchIndex")
+        indexes = schema.indexes(use.table, _KINDS[use.method])
         if (index := indexes.get(use.index)) is not None:
             if (finding := _of_range(use, index)) is not None:
                 yield replace(finding, doubtful=enclosing(module.facts, use.at) is None)
         elif table.complete and _is_of_app(module):
             known = ", ".join(sorted(indexes)) or "none of that kind"
-            values = {"index": use.index, "table": use.table, "known": known}
+            values = {"index": use.index, "table": use.table, "known": known, "kind": _KINDS[use.method]}
             yield Finding("unknown_index", use.at, values, doubtful=enclosing(module.facts, use.at) is None)
 
 

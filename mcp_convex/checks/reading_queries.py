@@ -11,6 +11,7 @@ from mcp_convex.checks.facts import FilterUse, IndexUse
 from mcp_convex.checks.syntax import arguments, bare, links, named, start, string_of
 
 _METHODS = ("withIndex", "withSearchIndex")
+_VECTOR_SEARCH = re.compile(r"\.vectorSearch\(\s*[\"'](\w+)[\"']\s*,\s*([\"'])(\w+)\2")
 _STEPS = frozenset({"eq", "gt", "gte", "lt", "lte", "search"})
 _EQUAL = re.compile(r"\bq\.eq\(\s*q\.field\(\s*[\"']([\w.]+)[\"']\s*\)")
 _UNCLEAR = re.compile(r"\bq\.(?:or|not|neq)\(")
@@ -26,6 +27,9 @@ def read_queries(root: SgNode, text: str) -> tuple[tuple[IndexUse, ...], tuple[F
         for call in root.find_all(pattern=f"$QUERY.{method}($$$REST)")
         if (use := _index_use(method, call)) is not None
     ]
+    indexes += [
+        IndexUse(found[1], found[3], "vectorSearch", found.start(2), ()) for found in _VECTOR_SEARCH.finditer(text)
+    ]
     filters = list(_filters(root)) if ".filter(" in text and ".query(" in text else []
     return tuple(indexes), tuple(filters)
 
@@ -34,7 +38,7 @@ def _index_use(method: str, call: SgNode) -> IndexUse | None:
     given = arguments(call)
     table, _ = _queried(call)
     index = string_of(given[0]) if given else None
-    if table is None or index is None:
+    if index is None:
         return None
     return IndexUse(table, index, method, start(given[0]), _range(given[1]) if len(given) > 1 else ())
 

@@ -37,8 +37,10 @@ from mcp_convex.domain.ports import (
     PushTerms,
     Reach,
     Sandbox,
+    SourceChecks,
 )
 from mcp_convex.domain.ports.announcing import DEV_SERVER, PUSHES
+from mcp_convex.domain.ports.checks import QueriedIndex
 from mcp_convex.domain.pushes import (
     CheckResult,
     Diagnostic,
@@ -71,6 +73,7 @@ class PushPorts:
     leases: LeaseStore
     pushes: PushStore
     announcements: Announcements
+    checks: SourceChecks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +183,7 @@ class PushService:
                 consented=asked.consented or reach.target.kind == "embedded",
                 agreed=asked.agreed,
                 live_functions=live_functions,
+                queried_indexes=self._queried_indexes,
             )
             run = await self._cli.run(terms, progress)
         result = self._concluded(asked.purpose, reach, run)
@@ -189,6 +193,12 @@ class PushService:
             result = await self._completed(result, run, reach)
         sources = None if run.sources is None else fingerprint(run.sources.files)
         return await self._kept(await self._not_again_and_again(result), sources)
+
+    async def _queried_indexes(self) -> frozenset[QueriedIndex]:
+        sandbox = self._ports.sandbox
+        with suppress(ConvexMcpError):
+            return await self._ports.checks.queried_indexes(await sandbox.list(), sandbox.read)
+        return frozenset()
 
     async def awaiting_consent(self) -> frozenset[str]:
         """Return what the workspace's latest push needs a person's consent for; nothing if it does not."""

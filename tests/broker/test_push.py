@@ -387,6 +387,30 @@ async def test_an_index_on_a_large_table_waits_for_consent(opened, deployment, d
     assert ("messages.by_body(body)",) == verdict.changes.indexes.added
 
 
+@pytest.mark.parametrize(
+    ("queried", "failure"),
+    [
+        (("messages", "by_body"), "needs_consent"),
+        ((None, "by_body"), "needs_consent"),
+        (("messages", "by_author"), None),
+        (("users", "by_body"), None),
+    ],
+)
+async def test_an_index_that_code_still_asks_for_goes_only_with_consent(opened, deployment, queried, failure):
+    index = {"name": "messages.by_body", "type": "database", "fields": ["body", "_creationTime"]}
+    deployment.removed_indexes = [index]
+
+    async def queried_indexes():
+        return frozenset({queried})
+
+    async with opened(queried_indexes=queried_indexes) as cli:
+        await cli.push()
+        verdict = cli.session.verdict()
+
+    assert failure == verdict.failure
+    assert ["indexes_removed"] * bool(failure) == [each.code for each in verdict.diagnostics]
+
+
 async def test_without_a_list_of_live_functions_modules_stand_for_theirs(opened, deployment):
     deployment.live = {"messages.js": "old", "gone.js": "old", "_deps/X.js": "old"}
     async with opened() as cli:

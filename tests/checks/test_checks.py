@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from mcp_convex.checks import OfflineChecks
-from tests.checks.workspaces import AROUND, IMPORTS, diagnostics
+from tests.checks.workspaces import AROUND, IMPORTS, diagnostics, entries
 
 pytestmark = pytest.mark.anyio
 
@@ -134,3 +134,28 @@ async def test_env_vars_are_missed_only_where_it_is_known_which_are_set():
     assert [] == codes(await diagnostics(files))
     assert [] == codes(await diagnostics(files, env_vars=("ISSUER",)))
     assert ["env_in_auth"] == codes(await diagnostics(files, env_vars=()))
+
+
+async def test_the_indexes_that_functions_ask_for_are_known_by_name():
+    text = """\
+export const one = query({
+  args: { table: v.string() },
+  handler: async (ctx, args) => [
+    await ctx.db.query("users").withIndex("by_email", (q) => q.eq("email", "a")).take(5),
+    await ctx.db.query("messages").withSearchIndex("search_body", (q) => q.search("body", "a")).take(5),
+    await ctx.db.query(args.table as "users").withIndex("by_anything").take(5),
+  ],
+});
+export const near = action({
+  args: {},
+  handler: async (ctx) => await ctx.vectorSearch("messages", "by_embedding", { vector: [] }),
+});
+"""
+    files = AROUND | {"convex/a.ts": IMPORTS + text, "convex/a.test.ts": text.replace("by_email", "by_name")}
+    contents = {path: content.encode() for path, content in files.items()}
+
+    async def read(path):
+        return contents[path]
+
+    expected = {("users", "by_email"), ("messages", "search_body"), (None, "by_anything"), ("messages", "by_embedding")}
+    assert expected == await OfflineChecks().queried_indexes(entries(contents), read)

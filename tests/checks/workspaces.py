@@ -43,16 +43,20 @@ def workspace(example):
     return AROUND | {"convex/example.ts": whole}
 
 
+def entries(contents):
+    """Return the files, bytes by path, as a workspace lists them."""
+    return [
+        FileEntry(path=path, size=len(data), sha256=sha256(data).hexdigest()) for path, data in sorted(contents.items())
+    ]
+
+
 async def diagnostics(files, *, env_vars=None, checks=None, asked=None):
     """Return what *checks* say of *files*, text by path; *asked* gets the paths that were read."""
     contents = {path: text.encode() for path, text in files.items()}
-    entries = [
-        FileEntry(path=path, size=len(data), sha256=sha256(data).hexdigest()) for path, data in sorted(contents.items())
-    ]
 
     async def read(path):
         if asked is not None:
             asked.append(path)
         return contents[path]
 
-    return await (checks or OfflineChecks()).check(entries, read, env_vars=env_vars)
+    return await (checks or OfflineChecks()).check(entries(contents), read, env_vars=env_vars)

@@ -9,6 +9,8 @@ from mcp_convex.domain.models import FileEntry, FilePath
 from mcp_convex.domain.pushes import Diagnostic
 
 ReadFile = Callable[[FilePath], Awaitable[bytes]]
+QueriedIndex = tuple[str | None, str]
+"""A table, None where the code leaves open which, and the name of one of its indexes."""
 
 
 class SourceChecks(ABC):
@@ -34,3 +36,7 @@ class SourceChecks(ABC):
             clients: Of the files that use the functions from outside their folder, those to look at; None for all.
             env_vars: The names that the deployment has set; None where that is not known.
         """
+
+    @abstractmethod
+    async def queried_indexes(self, files: Sequence[FileEntry], read: ReadFile) -> frozenset[QueriedIndex]:
+        """Return the indexes that the functions ask for by name."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from mcp_convex.domain.models import ConvexFunction
+from mcp_convex.domain.ports.checks import QueriedIndex
 from mcp_convex.domain.ports.deployments import Reach
 from mcp_convex.domain.ports.progress import OnStage
 from mcp_convex.domain.pushes import GateVerdict, Purpose
@@ -35,6 +36,8 @@ class PushTerms:
     """The folders outside of it whose sources belong to it: those of the packages that it links to."""
     staged: Callable[[], Awaitable[None]] | None = None
     """Waited for before the CLI is answered: until then its sources are not those of now."""
+    queried_indexes: Callable[[], Awaitable[frozenset[QueriedIndex]]] | None = None
+    """Asked where the push drops indexes: those that the code still asks for. None where nobody can tell."""
     types: Callable[[], Awaitable[bool]] | None = None
     """Asked once the CLI has generated its code: do the types fit? None where the CLI checks them itself."""
 
