@@ -15,6 +15,7 @@ from mcp_convex.services.audit import AuditService
 from mcp_convex.services.auth_keys import AuthKeyService
 from mcp_convex.services.cli_runs import CliPorts, CliRuns
 from mcp_convex.services.connections import ConnectionPorts, ConnectionService
+from mcp_convex.services.cursors import Cursors
 from mcp_convex.services.data import DataService
 from mcp_convex.services.dev_servers import DevServerParts, DevServerPorts, DevServerService
 from mcp_convex.services.docs import DocService
@@ -127,7 +128,7 @@ def _services(
         dev_servers=dev_servers,
         snapshots=snapshots,
         functions=FunctionService(api, targets, policy),
-        data=DataService(api, targets),
+        data=DataService(api, targets, Cursors(store.cursors, owner=owner)),
         logs=LogService(api, targets),
         targets=targets,
         connections=connections,

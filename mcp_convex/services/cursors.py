@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-from collections import OrderedDict
-from dataclasses import dataclass
-
 from mcp_convex.domain.errors import InvalidArguments
+from mcp_convex.domain.models import Model, PrincipalId, WorkspaceId
+from mcp_convex.domain.ports.cursors import CursorStore
 
-_KEPT = 1_000
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Model):
     """Where reading goes on."""
 
     table: str
@@ -21,31 +16,28 @@ class Place:
 
 
 class Cursors:
-    """Places under short random ids; of those beyond a bound, the longest unused go."""
+    """Places of one workspace, under short ids."""
 
-    def __init__(self) -> None:
-        self._places: OrderedDict[str, Place] = OrderedDict()
+    def __init__(self, store: CursorStore, *, owner: tuple[PrincipalId, WorkspaceId]) -> None:
+        self._store = store
+        self._owner = owner
 
-    def keep(self, place: Place) -> str:
+    async def keep(self, place: Place) -> str:
         """Return an id for *place*."""
-        short = secrets.token_urlsafe(6)
-        self._places[short] = place
-        if len(self._places) > _KEPT:
-            self._places.popitem(last=False)
-        return short
+        return await self._store.keep(*self._owner, place.model_dump_json())
 
-    def find(self, short: str, table: str, *, newest_first: bool) -> str:
+    async def find(self, short: str, table: str, *, newest_first: bool) -> str:
         """
         Return the deployment's own cursor.
 
         Raises:
             InvalidArguments: *short* is unknown, or belongs to another table or order.
         """
-        place = self._places.get(short)
+        kept = await self._store.find(*self._owner, short)
+        place = None if kept is None else Place.model_validate_json(kept)
         if place is None or (place.table, place.newest_first) != (table, newest_first):
             raise InvalidArguments(
                 "That cursor is not one of this table, in this order, or it is too old.",
                 next_step="Call `read_table` without a cursor to begin again.",
             )
-        self._places.move_to_end(short)
         return place.cursor

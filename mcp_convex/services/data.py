@@ -24,10 +24,10 @@ _SYSTEM_TABLES = frozenset({"_storage", "_scheduled_functions"})
 
 
 class DataService:
-    def __init__(self, api: DeploymentApi, targets: TargetService) -> None:
+    def __init__(self, api: DeploymentApi, targets: TargetService, cursors: Cursors) -> None:
         self._api = api
         self._targets = targets
-        self._cursors = Cursors()
+        self._cursors = cursors
 
     async def list_tables(self) -> Tables:
         """Return the tables, as many as fit into one answer."""
@@ -49,7 +49,7 @@ class DataService:
             raise InvalidArguments(
                 f"`limit` is not between 1 and {MOST_DOCUMENTS}.", next_step="Call again with a `limit` in that range."
             )
-        since = self._cursors.find(cursor, table, newest_first=newest_first) if cursor else None
+        since = await self._cursors.find(cursor, table, newest_first=newest_first) if cursor else None
         reach = await self._targets.reach()
 
         async def read(most: int) -> Page:
@@ -62,7 +62,10 @@ class DataService:
         if (most := fitting(shown, size)) < len(shown):
             page = await read(most)  # a cursor goes with its own page, so the shorter page is asked for
             shown = [_document(document) for document in page.documents]
-        next_cursor = self._cursors.keep(Place(table, newest_first, page.cursor)) if page.cursor else None
+        next_cursor = None
+        if page.cursor:
+            place = Place(table=table, newest_first=newest_first, cursor=page.cursor)
+            next_cursor = await self._cursors.keep(place)
         return Page(
             table=table,
             documents=tuple(shown),

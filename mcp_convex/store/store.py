@@ -21,9 +21,11 @@ from mcp_convex.domain.ports import (
     SnapshotStore,
     TargetStore,
 )
+from mcp_convex.domain.ports.cursors import CursorStore
 from mcp_convex.domain.ports.relaying import NoRelay, Relay
 from mcp_convex.store.audit import SqlAuditStore
 from mcp_convex.store.connections import SqlConnectionStore
+from mcp_convex.store.cursors import SqlCursorStore
 from mcp_convex.store.database import Database, DatabasePlace, opened_database
 from mcp_convex.store.dev_servers import SqlDevServerStore
 from mcp_convex.store.encryption import Cipher
@@ -51,6 +53,7 @@ class Store:
         self.pages: PageStore = SqlPageStore(database, cipher)
         self.provisioning: ProvisioningStore = SqlProvisioningStore(database)
         self.audit: AuditStore = SqlAuditStore(database, ring.derived("audit"))
+        self.cursors: CursorStore = SqlCursorStore(database)
         self.journal: FileJournal = SqlFileJournal(database, cipher)
         self.snapshots: SnapshotStore = SqlSnapshotStore(database, cipher)
         self.dev_servers: DevServerStore = SqlDevServerStore(database)

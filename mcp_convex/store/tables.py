@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration. Kept here so that opening a store that is up to date needs no Alembic."""
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"})
@@ -96,12 +96,24 @@ Index(
 audit_events = Table(
     "audit_events",
     metadata,
-    Column("number", Integer, primary_key=True),
+    # SQLite counts only what is of this very type, and counts far.
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("principal", String, nullable=False),
     Column("at", Double, nullable=False, comment="Seconds since the epoch."),
     Column("record", Text, nullable=False, comment="The whole record, as JSON."),
     Index(None, "principal", "at"),
     Index(None, "at"),
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("principal", String, primary_key=True),
+    Column("workspace", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("expires_at", Double, nullable=False, comment="Seconds since the epoch."),
+    Column("place", Text, nullable=False),
+    Index(None, "expires_at"),
 )
 
 workspaces = Table(

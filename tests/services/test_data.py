@@ -7,6 +7,7 @@ import pytest
 from mcp_convex.domain import errors
 from mcp_convex.services.data import DataService
 from tests.doubles.convex_deployment import ConvexDeployment, api_of
+from tests.doubles.cursors import cursors
 from tests.doubles.targets import targets_of
 
 pytestmark = pytest.mark.anyio
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 def service(**documents) -> DataService:
     deployment = ConvexDeployment(documents=documents)
-    return DataService(api_of(deployment), targets_of(deployment))
+    return DataService(api_of(deployment), targets_of(deployment), cursors())
 
 
 def rows(count: int, **fields) -> list[dict]:
