@@ -66,7 +66,7 @@ class Pace:
     first_pause_s: float = 1.0
     """After a crash until it goes on; twice as long after each further one."""
     longest_pause_s: float = 60.0
-    idle_s: float = 12 * 3600.0
+    idle_s: float = 8 * 3600.0
     """Without a write, a push or a question until it ends by itself: a sandbox and its packages are kept for it."""
     lease_s: float = 30.0
     """Until another server goes on in the place of one that died."""
