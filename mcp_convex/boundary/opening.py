@@ -36,6 +36,12 @@ class LazyServices:
             self._holder = asyncio.create_task(self._hold(self._opened))
         return await asyncio.shield(self._opened)  # who gives up leaves the opening to those who wait with them
 
+    @property
+    def opened(self) -> Services | None:
+        """The services, if they are open."""
+        is_open = self._opened is not None and self._opened.done() and not self._opened.exception()
+        return self._opened.result() if self._opened is not None and is_open else None
+
     async def aclose(self) -> None:
         """Close what was opened, and return when it is."""
         self._closing.set()

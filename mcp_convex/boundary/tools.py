@@ -14,6 +14,7 @@ from mcp.types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import BaseModel, ConfigDict, JsonValue
 from typing_extensions import override
 
+from mcp_convex.boundary.hosting import SERVING
 from mcp_convex.boundary.spec import PANEL, Effect, ToolSpec
 from mcp_convex.domain.pushes import CheckResult, PushResult
 

@@ -141,6 +141,10 @@ class FileService:
             diagnostics=await self._checks.after(entries, contents, before),
         )
 
+    def take_notes(self) -> tuple[str, ...]:
+        """Return what befell the sandbox that holds the files since this was last asked."""
+        return self._sandbox.take_notes()
+
     async def init(self) -> tuple[FilePath, ...]:
         """
         Write the example functions, never over a file that is there, and return what was written.

@@ -108,6 +108,23 @@ async def test_a_push_after_the_sandbox_vanished_says_so_and_costs_one_create(wo
     assert before + 1 == world.cloud.count(CREATE)
 
 
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("list_files", {}),
+        ("read_file", {"path": "convex/notes.ts"}),
+        ("write_files", {"changes": [{"path": "convex/more.ts", "content": "export {};\n"}]}),
+    ],
+)
+async def test_a_tool_that_meets_a_vanished_sandbox_does_its_work_and_says_so_once(world, tool, arguments) -> None:
+    await world.content("push")
+    before = world.cloud.count(CREATE)
+    await world.box.end()
+    said = [(await world.call(tool, **arguments)).content[0].text for _ in range(2)]
+    assert [True, False] == ["The sandbox vanished" in text for text in said]
+    assert before == world.cloud.count(CREATE)
+
+
 @pytest.mark.parametrize("requests", [2, 6])
 async def test_a_push_whose_sandbox_dies_in_the_midst_recovers_by_itself(world, requests) -> None:
     await world.content("push")

@@ -9,6 +9,7 @@ from mcp_convex.sandboxes.e2b.account import Account
 from mcp_convex.sandboxes.e2b.box import Box
 from mcp_convex.sandboxes.e2b.mirror import Mirror
 
+_LOST = "The sandbox vanished or cannot be reached. The files are this server's copy, which the next sandbox gets."
 _STARTED_ANEW = "The sandbox had vanished: another was started, and got every file from this server's copy."
 _FOUND_AGAIN = "The sandbox could not be reached for a while; the work went on in it."
 
@@ -23,7 +24,7 @@ class Attachment:
         self._sought = False
         self._is_lost = False
         self._one_at_a_time = anyio.Lock()
-        self.notes: list[str] = []
+        self._notes: list[str] = []
 
     @property
     def attached(self) -> Box | None:
@@ -47,9 +48,7 @@ class Attachment:
             except SandboxLost:
                 self.lose(box)
                 raise
-            if self._is_lost:
-                self.notes.append(_STARTED_ANEW)
-            self._is_lost = False
+            self._note_return(_STARTED_ANEW)
             return box
 
     async def at_hand(self) -> Box | None:
@@ -69,20 +68,36 @@ class Attachment:
     def lose(self, box: Box | None) -> None:
         """Forget *box*; whether there is still one is asked anew."""
         if self._box is box:
-            self._is_lost = self._is_lost or box is not None
+            if box is not None:
+                self._is_lost = True
+                self.note(_LOST)
             self._box, self._sought = None, False
 
     def let_go(self) -> None:
         """Forget the box, which lives on."""
         self._box, self._sought = None, False
 
+    def note(self, text: str) -> None:
+        """Have *text* told in the next answer, once."""
+        self._notes = [*(note for note in self._notes if note != text), text]
+
+    def take_notes(self) -> tuple[str, ...]:
+        """Return what nobody was told yet."""
+        taken, self._notes = tuple(self._notes), []
+        return taken
+
+    def _note_return(self, text: str) -> None:
+        if self._is_lost:
+            self._notes = [note for note in self._notes if note != _LOST]
+            self.note(text)
+        self._is_lost = False
+
     async def _find(self) -> Box | None:
         if self._box is None and not self._sought:
             self._box = await self._account.find(await self._mirror.tag())
             self._sought = True
-            if self._box is not None and self._is_lost:
-                self.notes.append(_FOUND_AGAIN)
-                self._is_lost = False
+            if self._box is not None:
+                self._note_return(_FOUND_AGAIN)
         if self._box is not None:
             try:
                 await self._box.extend()

@@ -142,8 +142,7 @@ class E2BSandbox(Sandbox):
         return "vm"
 
     def take_notes(self) -> tuple[str, ...]:
-        taken, self._attachment.notes = tuple(self._attachment.notes), []
-        return taken
+        return self._attachment.take_notes()
 
     async def close(self) -> None:
         """Let go of the box. It lives out its time: others may be at work in it, and the next server adopts it."""
@@ -189,7 +188,7 @@ class E2BSandbox(Sandbox):
     async def _make_ready(self, box: Box, progress: OnStage) -> None:
         self._packages, read_back = await self._prepared(box)
         if read_back:
-            self._attachment.notes.append(_READ_BACK.format(count=read_back))
+            self._attachment.note(_READ_BACK.format(count=read_back))
         if await self._make_project():
             self._packages, _ = await self._prepared(box)
         if self._packages.due:
