@@ -20,6 +20,7 @@ from mcp_convex.broker.tuning import Tuning
 from mcp_convex.broker.wire import Refusal
 from mcp_convex.domain.ports import Reach
 from mcp_convex.domain.secrets import AdminKeyValue
+from mcp_convex.domain.spans import here, note, span
 
 if TYPE_CHECKING:
     import httpx2
@@ -97,6 +98,7 @@ class Upstream:
         self._tuning = tuning
         self.masks = Masks(reach.credential)
         self.repeats = 0
+        self._within = here()  # the CLI's calls come in by tasks of their own
 
     @property
     def credential(self) -> AdminKeyValue:
@@ -132,6 +134,12 @@ class Upstream:
             pause = min(2 * pause, self._tuning.longest_pause_s)
 
     async def _once(self, step: Step, body: bytes | None, cli: str, reserve_s: float) -> Reply | Lost:
+        with span(step.name, calls_out=True, within=self._within):
+            reply = await self._answered(step, body, cli, reserve_s)
+            note(outcome=reply.status if isinstance(reply, Reply) else reply.why)
+            return reply
+
+    async def _answered(self, step: Step, body: bytes | None, cli: str, reserve_s: float) -> Reply | Lost:
         left = max(self._deadline.left() - reserve_s, self._deadline.left() / 2)
         patience = self._tuning.optional_s if step.optional else self._tuning.silence_s
         with anyio.move_on_after(left if step.laborious else min(left, patience)):

@@ -29,6 +29,7 @@ from mcp_convex.convex_api.peers import Peer
 from mcp_convex.convex_api.retry import Retry
 from mcp_convex.convex_api.wire import WireRefusal
 from mcp_convex.domain.errors import NotFound
+from mcp_convex.domain.spans import note, span
 
 CONNECT_S = 10.0
 ANSWER_S = 30.0
@@ -106,6 +107,12 @@ class Http:
 
     async def once(self, url: str, credential: SecretStr, call: Call) -> Answer | Failure:
         """Send *call* to *url* one time only, and return what comes of it."""
+        with span(f"{call.method} {self._peer.subject}", calls_out=True):
+            outcome = await self._once(url, credential, call)
+            note(outcome=outcome.status if isinstance(outcome, Answer) else outcome.error.code)
+            return outcome
+
+    async def _once(self, url: str, credential: SecretStr, call: Call) -> Answer | Failure:
         key = credential.get_secret_value()
         if not _HEADER_SAFE.fullmatch(key):
             return Failure(unsendable(self._peer))  # httpx2's own exception would quote it

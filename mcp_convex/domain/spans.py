@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from opentelemetry.trace import SpanKind, StatusCode, get_current_span, get_tracer
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span, get_tracer
 
 from mcp_convex.domain.errors import ConvexMcpError
 
 _tracer = get_tracer("mcp-convex")
 
+here = get_current
+"""Returns what is under way now, for a task that goes on with it."""
 Attribute = str | int | float | bool
 
 
@@ -25,10 +28,19 @@ def note(**attributes: Attribute) -> None:
 
 
 @contextmanager
-def span(name: str, *, calls_out: bool = False, **attributes: Attribute) -> Iterator[None]:
-    """Tell that the block is the step *name*; of what it raises, the code or the type."""
+def span(
+    name: str, *, calls_out: bool = False, within: Context | None = None, **attributes: Attribute
+) -> Iterator[None]:
+    """
+    Tell that the block is the step *name*; of what it raises, the code or the type.
+
+    Args:
+        calls_out: Somebody else is asked in it.
+        within: Where `here` was, if that is not what is under way now.
+    """
     with _tracer.start_as_current_span(
         name,
+        context=within,
         kind=SpanKind.CLIENT if calls_out else SpanKind.INTERNAL,
         attributes={f"mcp_convex.{name}": value for name, value in attributes.items()},
         record_exception=False,
@@ -40,3 +52,22 @@ def span(name: str, *, calls_out: bool = False, **attributes: Attribute) -> Iter
             opened.set_attribute("error.type", exc.code if isinstance(exc, ConvexMcpError) else type(exc).__name__)
             opened.set_status(StatusCode.ERROR)
             raise
+
+
+class Steps:
+    """Steps of what is under way now that follow one another, whichever task tells of the next."""
+
+    def __init__(self) -> None:
+        self._within = here()
+        self._open: Span | None = None
+
+    def begin(self, name: str) -> None:
+        """End the step before, and begin the step *name*."""
+        self.end()
+        self._open = _tracer.start_span(name, context=self._within)
+
+    def end(self) -> None:
+        """End the last one."""
+        if self._open is not None:
+            self._open.end()
+            self._open = None

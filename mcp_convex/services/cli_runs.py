@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from typing import Self
 
 import anyio
 
@@ -29,6 +30,7 @@ from mcp_convex.domain.ports import (
 )
 from mcp_convex.domain.ports.turns import Turn
 from mcp_convex.domain.pushes import STAGES, GateVerdict, Purpose, Stage
+from mcp_convex.domain.spans import Steps, span
 from mcp_convex.services.snapshots import Draft, SnapshotService
 from mcp_convex.services.type_checks import Types
 
@@ -92,7 +94,10 @@ class CliRuns:
             PushUnderWay: The CLI already runs in this workspace.
             SandboxError: The workspace cannot be made ready.
         """
-        stages = _Stages(progress or NoProgress())
+        with span("convex dev", purpose=terms.purpose), _Stages(progress or NoProgress()).told() as stages:
+            return await self._run_again_if_raced(terms, stages)
+
+    async def _run_again_if_raced(self, terms: PushTerms, stages: _Stages) -> CliRun:
         first = await self._run_again_if_lost(terms, stages)
         left_s = terms.deadline_s - first.duration_s
         if not _has_raced(first.verdict) or left_s <= 0:
@@ -232,11 +237,21 @@ class _Stages:
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
+        self._steps = Steps()
         self._furthest = -1
+
+    @contextmanager
+    def told(self) -> Iterator[Self]:
+        """Have the last stage end with the block."""
+        try:
+            yield self
+        finally:
+            self._steps.end()
 
     async def reached(self, stage: Stage) -> None:
         if (at := STAGES.index(stage)) > self._furthest:
             self._furthest = at
+            self._steps.begin(stage)
             await self.progress.report(at, len(STAGES) - 1, stage)
 
 
