@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
+import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.routes import build_resource_metadata_url
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
@@ -18,7 +19,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from mcp_convex.boundary.audit import recorded
+from mcp_convex.boundary.audit import Recorded, recorded
+from mcp_convex.boundary.bounds import late
 from mcp_convex.boundary.hosting import Hosting, Serving
 from mcp_convex.boundary.http import Access, Admitting
 from mcp_convex.boundary.operations import Call, Operation
@@ -43,8 +45,10 @@ class HttpApi:
     access: Access
     tools: frozenset[str]
     """Those that the server offers: an operation whose tool is not among them is refused."""
-    vouching: frozenset[str] = frozenset()
+    vouching: frozenset[str]
     """The clients that may say whose browser they send to a page."""
+    deadline_s: float
+    """Seconds that a call has."""
 
     def app(self, admitting: Admitting) -> ASGIApp:
         """Return the application, for calls that *admitting* lets in."""
@@ -80,11 +84,14 @@ class HttpApi:
                 )
             asked = await _asked(request, operation.asked)
             client = _client(request)
-            services = await serving.services.get()
-            call = Call(services=services, serving=serving, client=client, vouches=client in self.vouching)
-            if operation.method == "GET":
-                return await operation.fn(call, asked)
-            return await _recorded(operation, call, asked, serving)
+            async with serving.turn(), _recorded(operation, asked, serving) as record:
+                services = await serving.services.get()
+                call = Call(services=services, serving=serving, client=client, vouches=client in self.vouching)
+                with anyio.move_on_after(self.deadline_s):
+                    answered = await operation.fn(call, asked)
+                    record.outcome = operation.comes_to
+                    return answered
+                raise late(operation.name, self.deadline_s, may_change=operation.method == "POST")
 
     async def _check_names(self, request: Request) -> None:
         settings = TransportSecuritySettings(
@@ -133,16 +140,15 @@ _MISDIRECTED = 421
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-async def _recorded(operation: Operation, call: Call, asked: Model, serving: Serving) -> Model:
-    arguments: dict[str, Any] = asked.model_dump(mode="json")
-    async with recorded(serving.services, operation.tool, arguments) as record:
+@asynccontextmanager
+async def _recorded(operation: Operation, asked: Model, serving: Serving) -> AsyncGenerator[Recorded]:
+    arguments = asked.model_dump(mode="json") if operation.method == "POST" else None
+    async with recorded(serving, operation.tool, arguments) as record:
         try:
-            answered = await operation.fn(call, asked)
-        except ConvexMcpError as exc:
+            yield record
+        except (ConvexMcpError, Refused) as exc:
             record.outcome = exc.code
             raise
-        record.outcome = operation.comes_to
-        return answered
 
 
 async def _asked(request: Request, kind: type[Model]) -> Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -153,7 +153,7 @@ class HttpFront:
             await refused.answer(scope, receive, send)
 
     @contextmanager
-    def _let_in(self, scope: Scope) -> Iterator[None]:
+    def _let_in(self, scope: Scope) -> Generator[None]:
         """
         Let a call in that is narrowed already; `drain` waits for its end, unless it is a stream.
 
@@ -174,7 +174,7 @@ class HttpFront:
                 self._empty.set()
 
     @contextmanager
-    def admitting(self, scope: Scope) -> Iterator[None]:
+    def admitting(self, scope: Scope) -> Generator[None]:
         """
         Let a call in that is not MCP's, narrowed as its URL says.
 

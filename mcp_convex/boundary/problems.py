@@ -12,7 +12,9 @@ from mcp_convex.domain.errors import (
     ActionNotAllowed,
     BlockedByPolicy,
     ConvexMcpError,
+    DeadlinePassed,
     InputError,
+    LimitReached,
     NotFound,
     RateLimited,
     SandboxError,
@@ -28,6 +30,8 @@ _STATUS: Mapping[type[ConvexMcpError], int] = {
     NotFound: 404,
     TooLarge: 413,
     InputError: 400,
+    LimitReached: 429,
+    DeadlinePassed: 503,
     ActionNotAllowed: 403,
     BlockedByPolicy: 403,
     RateLimited: 503,
@@ -49,12 +53,13 @@ class Problem(Model):
 
 
 class Refused(Exception):
-    """A call is refused before any service is asked."""
+    """A call of HTTP is refused, by no error of the services."""
 
     def __init__(
         self, status: int, code: str, message: str, next_step: str, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(message)
+        self.code = code
         self.answer = problem(status, code, message, next_step, headers)
 
 
@@ -69,7 +74,9 @@ def problem(status: int, code: str, message: str, next_step: str, headers: Mappi
 def problem_of(exc: ConvexMcpError) -> Response:
     """Return the answer for an error that was raised on purpose."""
     known = (_STATUS[kind] for kind in type(exc).__mro__ if kind in _STATUS)
-    return problem(next(known, _IN_ANOTHER_STATE), exc.code, exc.message, exc.next_step)
+    after_s = exc.retry_after_s if isinstance(exc, LimitReached) else None
+    later = {} if after_s is None else {"Retry-After": str(after_s)}
+    return problem(next(known, _IN_ANOTHER_STATE), exc.code, exc.message, exc.next_step, later)
 
 
 def internal_problem() -> Response:

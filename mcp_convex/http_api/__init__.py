@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from mcp_convex.http_api import connections
+from mcp_convex.http_api import connections, dev_servers, status
 
-OPERATIONS = (*connections.OPERATIONS,)
+OPERATIONS = (*connections.OPERATIONS, *status.OPERATIONS, *dev_servers.OPERATIONS)

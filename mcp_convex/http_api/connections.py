@@ -1,4 +1,4 @@
-"""The person's connection to Convex: asked for, looked at, given up. No credential passes through any of them."""
+"""The person's connection to Convex, asked for and given up. No credential passes through either of them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from datetime import datetime
 
 from pydantic import Field
 
-from mcp_convex.boundary.operations import Call, Nothing, operation
+from mcp_convex.boundary.operations import Call, operation
+from mcp_convex.boundary.problems import Refused
 from mcp_convex.domain.connections import Connection, ConnectionId, Scope
-from mcp_convex.domain.errors import InvalidArguments
-from mcp_convex.domain.models import Model, Target, WorkspaceId
-from mcp_convex.domain.pushes import Diagnostic, FailureClass, Outcome, PushRecord, Stage
-
-_SHOWN_DIAGNOSTICS = 20
+from mcp_convex.domain.models import Model, WorkspaceId
 
 
 class ConnectAsked(Model):
@@ -33,27 +30,6 @@ class ConnectAnswered(Model):
     )
     expires_at: datetime
     next_step: str
-
-
-class LastPush(Model):
-    """What came of the workspace's latest push."""
-
-    id: str
-    started_at: datetime
-    outcome: Outcome
-    stage: Stage = Field(description="How far it came.")
-    failure: FailureClass | None
-    duration_s: float = Field(description="Seconds.")
-    diagnostics: tuple[Diagnostic, ...] = Field(description=f"The first {_SHOWN_DIAGNOSTICS}.")
-
-
-class StatusAnswered(Model):
-    """How the workspace stands."""
-
-    connection: Connection | None = Field(description="The newest of this principal's.")
-    connections: tuple[Connection, ...] = Field(description="All of them, newest first: one a team or project.")
-    target: Target | None = Field(description="None while the embedded deployment of this server serves.")
-    last_push: LastPush | None = Field(description="None before the first, or where the token may not know of pushes.")
 
 
 class DisconnectAsked(Model):
@@ -89,20 +65,6 @@ async def connect(call: Call, asked: ConnectAsked) -> ConnectAnswered:
     )
 
 
-@operation("GET", "/api/convex/status", tool="get_connection")
-async def status(call: Call, asked: Nothing) -> StatusAnswered:
-    """Tell how the workspace stands: connection, deployment, and the latest push."""
-    del asked
-    seen = await call.services.connections.look()
-    latest = await anext(call.services.pushes.latest(), None) if call.serving.shows("push") else None
-    return StatusAnswered(
-        connection=seen.connections[0] if seen.connections else None,
-        connections=seen.connections,
-        target=seen.target,
-        last_push=None if latest is None else _shown(latest),
-    )
-
-
 @operation("POST", "/api/convex/disconnect", tool="disconnect")
 async def disconnect(call: Call, asked: DisconnectAsked) -> DisconnectAnswered:
     """
@@ -113,8 +75,8 @@ async def disconnect(call: Call, asked: DisconnectAsked) -> DisconnectAnswered:
     there = [connection.id for connection in (await call.services.connections.look()).connections]
     wanted = there[0] if there and asked.connection is None else asked.connection
     if asked.connection is None and len(there) > 1:
-        raise InvalidArguments(
-            "There are several connections.", next_step="Pass the `id` of one, as the status has it."
+        raise Refused(
+            409, "several_connections", "There are several connections.", "Pass the `id` of one: see the status."
         )
     if wanted is None or wanted not in there:
         return DisconnectAnswered(connection=None, revoked=False, unlinked=(), next_step="Nothing remains to be done.")
@@ -122,17 +84,4 @@ async def disconnect(call: Call, asked: DisconnectAsked) -> DisconnectAnswered:
     return DisconnectAnswered(**{name: getattr(done, name) for name in DisconnectAnswered.model_fields})
 
 
-def _shown(record: PushRecord) -> LastPush:
-    result = record.result
-    return LastPush(
-        id=record.id,
-        started_at=record.started_at,
-        outcome=result.outcome,
-        stage=result.stage,
-        failure=result.failure,
-        duration_s=result.duration_s,
-        diagnostics=result.diagnostics[:_SHOWN_DIAGNOSTICS],
-    )
-
-
-OPERATIONS = (connect, status, disconnect)
+OPERATIONS = (connect, disconnect)

@@ -21,15 +21,16 @@ _HTML = {"text/html": {"schema": {"type": "string"}}}
 
 
 @functools.cache
-def openapi() -> bytes:
-    """Return it as JSON."""
-    return json.dumps(_document(), indent=2).encode() + b"\n"
+def openapi(toolsets: tuple[str, ...]) -> bytes:
+    """Return it as JSON, for a server that knows *toolsets*."""
+    return json.dumps(_document(toolsets), indent=2).encode() + b"\n"
 
 
-def _document() -> dict[str, Any]:
+def _document(toolsets: tuple[str, ...]) -> dict[str, Any]:
     used: list[tuple[type[Model], JsonSchemaMode]] = [(Problem, "serialization")]
     for operation in OPERATIONS:
-        used += [(operation.asked, "validation"), (operation.answered, "serialization")]
+        used.append((operation.asked, "validation"))
+        used.append((operation.answered, "serialization"))
     named, definitions = models_json_schema(used, ref_template=_REF)
     schemas = {(model, mode): named[model, mode] for model, mode in used}
     paths: dict[str, Any] = dict(_PAGES)
@@ -48,7 +49,7 @@ def _document() -> dict[str, Any]:
         "components": {
             "schemas": definitions["$defs"],
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
-            "parameters": {name: _parameter(name, schema) for name, schema in _NARROWING.items()},
+            "parameters": {name: _parameter(name, said) for name, said in _narrowing(toolsets).items()},
             "responses": {"problem": {"description": "Why it came to nothing.", "content": _problem(schemas)}},
         },
     }
@@ -71,21 +72,27 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     }
 
 
-_PROBLEMS = ("400", "401", "403", "404", "409", "413", "415", "421", "500", "502", "503")
-_NARROWING: dict[str, dict[str, Any]] = {
-    "workspace": {
-        "description": "Which of the principal's workspaces.",
-        "schema": {"type": "string", "pattern": f"^{WORKSPACE}$", "default": "default"},
-    },
-    "read_only": {
-        "description": "Whether to allow only what changes nothing.",
-        "schema": {"type": "string", "enum": ["true", "false", "1", "0"], "default": "false"},
-    },
-    "toolsets": {
-        "description": "The groups of tools that may be used, with commas between them; without it, all.",
-        "schema": {"type": "string"},
-    },
+_PROBLEMS = ("400", "401", "403", "404", "409", "413", "415", "421", "429", "500", "502", "503")
+_WORKSPACE = {
+    "description": "Which of the principal's workspaces.",
+    "schema": {"type": "string", "pattern": f"^{WORKSPACE}$", "default": "default"},
 }
+
+
+def _narrowing(toolsets: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    return {
+        "workspace": _WORKSPACE,
+        "read_only": {
+            "description": "Whether to allow only what changes nothing.",
+            "schema": {"type": "string", "enum": ["true", "false", "1", "0"], "default": "false"},
+        },
+        "toolsets": {
+            "description": "The groups of tools that may be used, with commas between them; without it, all.",
+            "style": "form",
+            "explode": False,
+            "schema": {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(toolsets)}},
+        },
+    }
 
 
 def _parameter(name: str, said: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +124,7 @@ _PAGES = {
     "/convex/connect": _page(
         "open_connect",
         "Where a person's browser begins to connect their Convex account.",
-        workspace=_NARROWING["workspace"],
+        workspace=_WORKSPACE,
         scope={"schema": {"enum": ["team", "project"], "default": "team"}},
         ticket={"description": "What `url` of `connect` has.", "schema": {"type": "string"}},
     ),

@@ -121,11 +121,12 @@ class Hosted(Hosting):
         offers = offered(self.settings.toolsets, read_only=self.settings.read_only)
         return HttpApi(
             operations=OPERATIONS,
-            document=openapi,
+            document=partial(openapi, tuple(TOOLSETS)),
             hosting=self,
             access=access,
             tools=frozenset(spec.name for spec in offers),
             vouching=frozenset(self.settings.vouching_clients),
+            deadline_s=self.settings.call_deadline_s,
         )
 
     @asynccontextmanager

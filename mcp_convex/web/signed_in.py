@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from starlette.applications import Starlette
@@ -11,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_convex.boundary.narrowing import DEFAULT_WORKSPACE, workspace_name
-from mcp_convex.domain.errors import InvalidArguments, NotFound
+from mcp_convex.domain.errors import ConvexMcpError, InputError, InvalidArguments, NotFound
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.domain.ports import PagePerson, Visit
 from mcp_convex.web import views
@@ -21,6 +22,8 @@ from mcp_convex.web.hosted_pages import TICKET
 from mcp_convex.web.seals import Seal
 from mcp_convex.web.sessions import Sessions, said
 from mcp_convex.web.site import CONNECT, ROOT, Site
+
+logger = logging.getLogger(__name__)
 
 SIGNED_IN: Final = f"{ROOT}/signed-in"
 _PARAMETERS = frozenset({"workspace", "scope", TICKET})
@@ -52,8 +55,8 @@ class SignedInSite:
         routes = [
             Route(SIGNED_IN, self._sessions.come_back, methods=["GET"]),
             Route(CONNECT, _App(self._connect), methods=["GET"]),
-            Route(f"{ROOT}/pages/{{handle}}", _App(self._show)),
-            Route(f"{ROOT}/{{rest:path}}", _App(self._serve)),
+            Route(f"{ROOT}/pages/{{handle}}", _App(self._show), methods=["GET", "POST"]),
+            Route(f"{ROOT}/{{rest:path}}", _App(self._serve), methods=["GET"]),
         ]
         return Headers(
             Starlette(routes=routes), origin=self._origin, style_hash=views.STYLE_HASH, leads_to=self._convex
@@ -61,11 +64,7 @@ class SignedInSite:
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        try:
-            workspace = _asked(request)
-        except InvalidArguments as exc:
-            await said(400, "That address is wrong", exc.message)(scope, receive, send)
-            return
+        workspace = _asked(request)
         if ticket := request.query_params.get(TICKET):
             await (await self._let_in(request, ticket))(scope, receive, send)
         else:
@@ -117,13 +116,19 @@ class SignedInSite:
 
 
 class _App:
-    """An ASGI application as an endpoint, for every method."""
+    """An ASGI application as an endpoint, for every method; what it raises comes before its answer has begun."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except InputError as exc:
+            await said(400, "That address is wrong", exc.message, exc.next_step)(scope, receive, send)
+        except ConvexMcpError as exc:
+            logger.warning("pages: %s", exc.code)
+            await said(503, "That does not work now", exc.message, exc.next_step)(scope, receive, send)
 
 
 def _asked(request: Request) -> str:
