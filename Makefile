@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench conformance
+.PHONY: demo test check bench eval conformance
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,10 @@ check: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks.run
+
+# What agents get done: scripted ones, or a model with MODEL=name (or `default`) and ANTHROPIC_API_KEY. TASK=name for one.
+eval: $(READY)
+	@$(BIN)/python -m benchmarks.evals $(TASK) $(if $(MODEL),--model $(MODEL))
 
 # The official suite, in both protocol revisions; the last line counts.
 conformance: $(READY)
