@@ -34,7 +34,7 @@ function showPanel(host) {
   async function call(tool, args = {}) {
     const answer = await host.ask("tools/call", { name: tool, arguments: args });
     const error = answer.structuredContent?.error;
-    if (error) throw new Error(`${error.message} ${error.next_step}`);
+    if (error) throw new Error(error.message); // its next step is for an agent
     return answer.structuredContent;
   }
 
@@ -53,7 +53,7 @@ function showPanel(host) {
 
   // What only the deployment and Convex know is asked for when the deployment is another, and after a change.
   async function followTarget() {
-    const url = known.overview.target?.url;
+    const url = known.overview.target?.url ?? "embedded";
     if (known.url === url) return;
     known.url = url;
     known.choice = known.deployments = known.envVars = null;
@@ -107,7 +107,7 @@ function showPanel(host) {
   async function onAPage(tool, args) {
     const answer = await call(tool, args);
     if (answer.link) await host.open(answer.link);
-    return answer.link ? "Go on in the page that has opened." : answer.next_step;
+    return answer.link ? "Go on in the page that has opened." : "";
   }
 
   function draw() {
@@ -187,7 +187,10 @@ function showPanel(host) {
       return "This server will forget its access. Your data at Convex stay.";
     }
     known.leaving = null;
-    return (await call("disconnect", { connection: connection.id })).next_step;
+    const { revoked } = await call("disconnect", { connection: connection.id });
+    return revoked
+      ? "Disconnected, at Convex too."
+      : "Disconnected here. What you gave is still valid at Convex: its dashboard can end that.";
   }
 
   function deploymentOf(target) {
@@ -277,21 +280,17 @@ function showPanel(host) {
     known.choice = { ...known.choice, project, deployments: found };
   }
 
-  function devServerOf({ on, state: now, trouble, stopped_because: why, next_step: nextStep }) {
+  function devServerOf({ on, state: now, trouble, stopped_because: why }) {
     const turn = on
-      ? button("Stop", "Stopping", () => turned("stop"), { quiet: true, label: "Stop the dev server" })
-      : button("Start", "Starting", () => turned("start"), { label: "Start the dev server" });
+      ? button("Stop", "Stopping", () => turnDevServer("stop"), { quiet: true, label: "Stop the dev server" })
+      : button("Start", "Starting", () => turnDevServer("start"), { label: "Start the dev server" });
     const about = on ? "Every write goes live by itself." : "A write goes live when your assistant pushes.";
     const problem = trouble ?? why;
-    return [
-      row(wide(about), state(now, on ? "good" : ""), turn),
-      problem ? said(problem, "bad") : "",
-      said(nextStep, "soft"),
-    ];
+    return [row(wide(about), state(now, on ? "good" : ""), turn), problem ? said(problem, "bad") : ""];
   }
 
-  async function turned(action) {
-    return (await call("dev_server", { action })).next_step;
+  async function turnDevServer(action) {
+    await call("dev_server", { action });
   }
 
   function pushesOf(pushes) {

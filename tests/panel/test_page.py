@@ -68,8 +68,8 @@ async def test_a_person_signs_in_connects_and_links_a_project_from_the_panel(hos
     await tab.shows("Open in Convex's dashboard")
     assert await tab.evaluate("document.querySelector('section a').href.startsWith('http')")
 
-    await tab.push("Disconnect Acme")
-    await tab.push("Disconnect Acme for good")
+    await tab.push("Disconnect acme")
+    await tab.push("Disconnect acme for good")
     await tab.shows("Nothing is connected.")
     async with host.client(issuer.token("alice")) as world:
         left = await world.content("get_connection")
