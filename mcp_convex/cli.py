@@ -66,13 +66,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mcp-convex",
         description="An MCP server with which an agent gives an app a Convex backend. Without a command: serve stdio.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"mcp-convex {__version__}")
     _add_settings(parser)
     parser.set_defaults(command=_stdio)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, summary, command, more in _COMMANDS:
-        sub = commands.add_parser(name, help=summary, description=summary)
+        sub = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
         _add_settings(sub)
         sub.set_defaults(command=command)
         more(sub)
@@ -201,7 +202,11 @@ async def _keys(settings: Settings, _: argparse.Namespace) -> int:
 async def _audit(settings: Settings, args: argparse.Namespace) -> int:
     from mcp_convex.server.exporting import export_audit  # noqa: PLC0415 - only this command needs it
 
-    await export_audit(settings, sys.stdout.write, since=args.since, principal=args.principal)
+    try:
+        await export_audit(settings, sys.stdout.write, since=args.since, principal=args.principal)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
