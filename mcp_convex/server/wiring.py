@@ -84,7 +84,12 @@ def _services(
     api, sandbox, store = adapters.api, adapters.sandbox, adapters.store
     policy, owner = settings.policy, place.owner
     pushing = PushPorts(
-        sandbox=sandbox, api=api, leases=store.leases, pushes=store.pushes, announcements=adapters.announcements
+        sandbox=sandbox,
+        api=api,
+        leases=store.leases,
+        pushes=store.pushes,
+        announcements=adapters.announcements,
+        checks=adapters.checks,
     )
     bounds = PushBounds(deadline_s=settings.push_deadline_s, lease_s=settings.push_lease_s)
     connecting = ConnectionPorts(store=store.connections, api=adapters.management)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -222,3 +223,20 @@ def processes() -> list[str]:
         except OSError:  # it ended
             continue
     return found
+
+
+async def test_what_changes_is_noticed_whoever_changes_it_and_also_in_new_folders(place) -> None:
+    with anyio.fail_after(30):
+        async with aclosing(place.sandbox.watched()) as changes:
+            await anext(changes)
+            for path in ("convex/schema.ts", "convex/new/deep/first.ts", "convex/new/deep/second.ts"):
+                place.elsewhere(path, f"// {path}")
+                while f"// {path}".encode() != await seen(place, path):
+                    await anext(changes)
+            await place.sandbox.write({FilePath("convex/ours.ts"): b"ours"})
+            await anext(changes)
+
+
+async def seen(place: Place, path: str) -> bytes | None:
+    """Return what stands at *path*, if it does, as a list of the files shows it."""
+    return await place.sandbox.read(FilePath(path)) if path in await place.paths() else None

@@ -72,6 +72,22 @@ async def test_what_nobody_calls_is_closed_and_what_somebody_calls_is_not():
         assert "alice's default" == await call(households, "alice")
 
 
+async def test_what_is_kept_is_not_closed_for_want_of_calls_but_where_others_need_its_room():
+    ledger = Ledger()
+    async with opened_households(ledger.open_for, idle_s=0.05, room=ROOM) as households:
+        await call(households, "alice")
+        await call(households, "bob")
+        async with households.keep("bob", "default"):
+            with anyio.fail_after(5):
+                await ledger.closed.wait()
+            assert {("bob", "default")} == ledger.open_now
+    async with opened_households(ledger.open_for, idle_s=60, room=Room(each=10, all=1)) as households:
+        await call(households, "bob")
+        async with households.keep("bob", "default"):
+            await call(households, "carol")
+            assert {("carol", "default")} == ledger.open_now
+
+
 async def test_who_calls_while_a_workspace_closes_waits_for_it_to_be_closed():
     ledger = Ledger()
     ledger.may_close = anyio.Event()
