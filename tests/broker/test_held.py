@@ -51,7 +51,21 @@ async def test_who_comes_early_is_answered_once_the_session_is_open(deployment):
 
 
 async def test_who_waits_for_nothing_is_turned_away(gate):
-    assert 403 == await ask(await gate.hold())
+    held = await gate.hold()
+
+    assert 403 == await ask(held)
+    assert not held.is_waiting
+
+
+async def test_it_is_turned_away_as_soon_as_memory_is_short(deployment):
+    spare = iter([True, True, False])
+    gate = LocalGate(Tuning(look_every_s=0.01), may_wait=lambda: next(spare))
+    held = await gate.hold()
+
+    with anyio.fail_after(20):
+        assert 403 == await ask(held)
+    assert not held.is_waiting
+    await gate.aclose()
 
 
 async def test_beyond_a_bound_the_oldest_is_turned_away(gate):

@@ -50,6 +50,37 @@ async def test_a_type_error_is_located_and_nothing_goes_live(world):
     assert [] == live["functions"]
 
 
+async def test_types_are_checked_against_the_code_that_this_very_push_generates(world):
+    callee = NOTES.replace("mutation", "internalMutation").replace("export const top", "const top")
+    caller = """\
+import { internal } from "./_generated/api";
+import { action } from "./_generated/server";
+
+export const both = action({
+  args: {},
+  handler: async (ctx) => void (await ctx.runMutation(internal.callee.add, { text: "", rank: 1 })),
+});
+"""
+    await world.hold({"convex/callee.ts": callee, "convex/caller.ts": caller})
+    assert "pushed" == (await world.content("push"))["outcome"]
+
+    renamed = {"path": "convex/callee.ts", "content": callee.replace("const add", "const put")}
+    for change in (renamed, {"path": "convex/callee.ts", "delete": True}):
+        await world.content("write_files", changes=[change])
+        for preview in (True, False):
+            refused = (await world.call("push", preview=preview)).structured_content
+            assert ("rejected", "source", "type check") == tuple(
+                refused[key] for key in ("outcome", "failure", "stage")
+            )
+            (found,) = refused["diagnostics"]
+            assert ("convex/caller.ts", 6, "TS2339", "tsc") == tuple(
+                found[key] for key in ("file", "line", "code", "source")
+            )
+    assert "both" in str((await world.content("list_functions", search="caller"))["functions"])
+    await world.write({"convex/callee.ts": callee})
+    assert "pushed" == (await world.content("push"))["outcome"]
+
+
 async def test_a_syntax_error_is_located(world):
     await world.hold({"convex/broken.ts": "export const x = {;\n"})
 

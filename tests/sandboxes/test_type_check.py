@@ -1,0 +1,131 @@
+"""The compiler beside a command: what it says counts where it saw what the command left, to the byte."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import anyio
+import pytest
+
+from mcp_convex.domain.models import FilePath
+from mcp_convex.domain.ports import Command
+from mcp_convex.sandboxes import LocalSandbox
+from tests.sandboxes.conftest import MODES, ignore
+
+pytestmark = pytest.mark.anyio
+
+API = FilePath("convex/_generated/api.d.ts")
+COMPILER = """\
+const fs = require("fs");
+if (process.argv.slice(2).join(" ") !== "--project convex --pretty true") throw new Error(process.argv.join(" "));
+const seen = fs.readdirSync("convex").concat(fs.readFileSync("convex/_generated/api.d.ts", "utf8"));
+fs.writeFileSync(".tmp/compiled", "");
+process.stdout.write("\\x1b[31m" + seen.join() + "\\x1b[0m");
+process.exit(2);
+"""
+GENERATE = 'require("fs").writeFileSync("convex/_generated/api.d.ts", process.argv[1])'
+SEEN = "_generated,messages.ts,tsconfig.json"
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    root = tmp_path / "app"
+    files = {"package.json": "{}", API: "one", "convex/messages.ts": "", "convex/tsconfig.json": "{}"}
+    for path, text in {**files, "node_modules/typescript/bin/tsc": COMPILER}.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return root
+
+
+async def checked(sandbox: LocalSandbox, generates: str) -> tuple[int | None, str] | None:
+    """Return what the compiler says beside a command that generates *generates*."""
+    said: list[tuple[int | None, str] | None] = []
+    command = Command(argv=("node", "-e", GENERATE, generates), deadline_s=20)
+    check = sandbox.type_check()
+    async with check:
+        await sandbox.exec(command, on_output=ignore)
+        ended = await check.ended()
+        said.append(None if ended is None else (ended.exit_code, ended.output))
+    return said[0]
+
+
+def runs(sandbox: LocalSandbox) -> list[bool]:
+    """Return whether the compiler ran on its own copy, and whether in that of the command."""
+    stages = (sandbox._stage_of_compiler, sandbox._stage)
+    return [stage is not None and (stage.folder / ".tmp/compiled").exists() for stage in stages]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_it_said_early_counts_where_the_command_left_the_same(root, open_sandbox, mode):
+    sandbox = open_sandbox(root, mode)
+
+    assert (2, f"{SEEN},one") == await checked(sandbox, "one")
+    assert [True, False] == runs(sandbox)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_it_runs_again_on_what_the_command_has_changed(root, open_sandbox, mode):
+    sandbox = open_sandbox(root, mode)
+
+    assert (2, f"{SEEN},two") == await checked(sandbox, "two")
+    assert runs(sandbox)[1]
+
+
+async def test_it_runs_again_where_another_hand_wrote_meanwhile(root, open_sandbox):
+    sandbox = open_sandbox(root)
+    check = sandbox.type_check()
+    async with check:
+        await check._own
+        await sandbox.write({FilePath("convex/late.ts"): b""})
+        await sandbox.exec(Command(argv=("node", "-e", GENERATE, "one"), deadline_s=20), on_output=ignore)
+        ended = await check.ended()
+
+    assert "late.ts" in ended.output
+
+
+@pytest.mark.parametrize(
+    "missing", ["convex/tsconfig.json", "node_modules/typescript/bin/tsc", "the compiler that convex.json names"]
+)
+async def test_without_a_compiler_or_its_settings_there_is_nothing_to_say(root, open_sandbox, missing):
+    if missing.startswith("the"):
+        (root / "convex.json").write_text(json.dumps({"typescriptCompiler": "tsgo"}))
+    else:
+        (root / missing).unlink()
+    sandbox = open_sandbox(root)
+
+    assert await checked(sandbox, "one") is None
+    assert not sandbox.checks_types()
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("tsc", "@typescript/native/bin/tsc"),
+        ("tsgo", "@typescript/native-preview/bin/tsgo"),
+        ("tsgo", "@typescript/native-preview/bin/tsgo.js"),
+    ],
+)
+async def test_it_is_the_compiler_that_the_cli_would_take(root, open_sandbox, name, place):
+    (root / "convex.json").write_text(json.dumps({"typescriptCompiler": name}))
+    compiler = root / "node_modules" / place
+    compiler.parent.mkdir(parents=True)
+    compiler.write_text('console.log("it is I")')
+
+    assert (0, "it is I\n") == await checked(open_sandbox(root), "one")
+
+
+async def test_on_leaving_it_is_ended(root, open_sandbox):
+    (root / "node_modules/typescript/bin/tsc").write_text("setInterval(() => {}, 1000)")
+    sandbox = open_sandbox(root)
+    check = sandbox.type_check()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+
+            async def ask():
+                assert (await check.ended()).exit_code is None
+
+            async with check:
+                await sandbox.exec(Command(argv=("node", "-e", GENERATE, "one"), deadline_s=20), on_output=ignore)
+                tasks.start_soon(ask)
+                await anyio.lowlevel.checkpoint()
