@@ -7,7 +7,7 @@ secret goes into an attribute.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from opentelemetry.context import Context, get_current
@@ -30,7 +30,7 @@ def note(**attributes: Attribute) -> None:
 @contextmanager
 def span(
     name: str, *, calls_out: bool = False, within: Context | None = None, **attributes: Attribute
-) -> Iterator[None]:
+) -> Generator[None]:
     """
     Tell that the block is the step *name*; of what it raises, the code or the type.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
@@ -241,7 +241,7 @@ class _Stages:
         self._furthest = -1
 
     @contextmanager
-    def told(self) -> Iterator[Self]:
+    def told(self) -> Generator[Self]:
         """Have the last stage end with the block."""
         try:
             yield self
