@@ -203,8 +203,8 @@ class Facts:
     calls: tuple[NameUse, ...] = ()
     """Names that are called with `ctx`, or handed to `ctx.runQuery` and its like."""
     env_uses: tuple[EnvUse, ...] = ()
-    used: dict[str, bool] = field(default_factory=dict[str, bool])
-    """Whether imported names are used for more than types, of those that somebody asked for."""
+    used: frozenset[str] | None = None
+    """The names that stand for values; None until somebody asks."""
     told: dict[tuple[object, ...], Diagnostic | None] = field(
         default_factory=dict[tuple[object, ...], "Diagnostic | None"]
     )

@@ -48,7 +48,7 @@ def _of_names(schema: Schema) -> Iterator[Finding]:
 
 def _of_table(table: Table) -> Iterator[Finding]:
     seen: set[str] = set()
-    for field in sorted(table.fields or ()):
+    for field in sorted((table.fields or frozenset()) - _SYSTEM_FIELDS):
         if field.startswith(("_", "$")):
             yield Finding("field_name", table.at, {"field": field})
     for index in table.indexes:

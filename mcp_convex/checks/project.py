@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from mcp_convex.checks.facts import Entry, Facts, Function, Import, Index, Reference, Table, Tables
+from mcp_convex.checks.syntax import parsed, values
 
 _ENTRY_SUFFIXES = (".js", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".jsx")
 _RESOLVED = (".ts", ".tsx", ".js", ".jsx", ".mts", ".mjs", ".cts", ".cjs", ".json")
 _WRITTEN_AS = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",), ".cjs": (".cts",)}
 _CONFIGURATION = frozenset({"schema", "auth.config", "convex.config"})
-_IMPORT = re.compile(r"^import\b[^;]*?\bfrom\s*[\"'][^\"'\n]*[\"'];?", re.MULTILINE)
 _AUTH = "@convex-dev/auth/server"
 _AUTH_TABLES = frozenset(
     {
@@ -111,7 +110,7 @@ class Folder:
         if (self.modules.keys(), self.packages, self.files) != (other.modules.keys(), other.packages, other.files):
             return False
         pairs = zip(self.modules.values(), map(other.modules.__getitem__, self.modules), strict=True)
-        return all(mine is theirs or _alike(theirs.facts, mine.facts) for mine, theirs in pairs)
+        return all(mine is theirs or _alike(theirs, mine) for mine, theirs in pairs)
 
     @cached_property
     def by_name(self) -> Mapping[str, Module]:
@@ -263,7 +262,7 @@ class Folder:
         if found.types_only:
             return False
         values = found.names.keys() - found.types
-        return found.reexport or not values or any(_is_used(module.facts, name) for name in values)
+        return found.reexport or not values or not values.isdisjoint(_used(module.facts, module.suffix))
 
 
 def _parents(name: str) -> Iterator[str]:
@@ -271,19 +270,18 @@ def _parents(name: str) -> Iterator[str]:
         yield name
 
 
-def _alike(was: Facts, now: Facts) -> bool:
+def _alike(was: Module, now: Module) -> bool:
     """Say whether others see the same in both, which are readings of one file."""
-    return (
-        now.exports.keys() == was.exports.keys()
-        and all(getattr(now, name) == getattr(was, name) for name in _SEEN)
-        and (now.use_node is None) == (was.use_node is None)
-        and all(_is_used(now, name) == used for name, used in was.used.items())
-    )
+    before, after = was.facts, now.facts
+    if before.exports.keys() != after.exports.keys() or (before.use_node is None) != (after.use_node is None):
+        return False
+    if any(getattr(before, name) != getattr(after, name) for name in _SEEN):
+        return False
+    names = after.sources.keys()
+    return before.used is None or before.used & names == _used(after, now.suffix) & names
 
 
-def _is_used(facts: Facts, name: str) -> bool:
-    """Say whether *name* stands anywhere but in types and in its import, as far as its surroundings tell."""
-    if name not in facts.used:
-        used = rf"(?<![:<|&]\s)(?<![\w.$<|&:]){re.escape(name)}\s*[.(\[,;)}}?!`]"
-        facts.used[name] = re.search(used, _IMPORT.sub("", facts.text)) is not None
-    return facts.used[name]
+def _used(facts: Facts, suffix: str) -> frozenset[str]:
+    if facts.used is None:
+        facts.used = frozenset(values(parsed(facts.text, suffix)))
+    return facts.used

@@ -23,6 +23,15 @@ _ERROR: Rule = {"kind": "ERROR"}
 _ERROR_OR_MISSING: Rule = {"any": [{"kind": "ERROR"}, {"regex": "^$"}]}
 """What the parser had to add is a token without text."""
 
+_VALUE: Rule = {
+    "any": [{"kind": "identifier"}, {"kind": "shorthand_property_identifier"}],
+    "not": {
+        "inside": {
+            "any": [{"kind": kind} for kind in ("import_statement", "type_query", "nested_type_identifier")],
+            "stopBy": "end",
+        }
+    },
+}
 _HIDDEN: Rule = {"any": [{"kind": kind} for kind in ("comment", "string_fragment", "regex", "jsx_text")]}
 
 
@@ -58,6 +67,11 @@ def _smallest_error(root: SgNode, text: str) -> SgNode | None:
     balanced &= text.count('"') % 2 == 0 and text.count("`") % 2 == 0
     found = root.find_all(**(_ERROR if balanced else _ERROR_OR_MISSING))
     return min(found, key=lambda node: len(node.text()), default=None)
+
+
+def values(root: SgNode) -> Iterator[str]:
+    """Yield the names that stand for values: neither in types nor in imports."""
+    return (node.text() for node in root.find_all(**_VALUE))
 
 
 def hidden(root: SgNode) -> Iterator[tuple[int, int]]:
