@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
+import anyio
 import pytest
 from mcp import Client
 
 from tests.doubles.browser import Chromium, Tab, chromium
 from tests.doubles.cloud import FakeCloud, fake_cloud
+from tests.doubles.postgres import PostgresServer, make_tables, postgres_server
 from tests.doubles.recording import RECORDED
 from tests.doubles.wire_shapes import checked
 from tests.world import World, make_settings
@@ -54,6 +56,20 @@ def cloud(served_cloud: FakeCloud) -> FakeCloud:
     served_cloud.forget()
     served_cloud.add_team()
     return served_cloud
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def database_with_tables(postgres: PostgresServer) -> str:
+    """A database to make others like: the migrations take longer than most tests."""
+    name = postgres.new_database()
+    anyio.run(make_tables, postgres.url(name))
+    return name
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
-from pydantic import SecretStr
+from pydantic import SecretBytes, SecretStr
 
+from mcp_convex.store import KeyRing, open_store
+from mcp_convex.store.database import DatabasePlace
 from tests.doubles.npm import CACHE
 
 ROLE, PASSWORD = "operator", "canary-of-postgres"
@@ -81,6 +83,11 @@ class PostgresServer:
         name = f"db_{secrets.token_hex(6)}"
         self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {like}")
         return name
+
+
+async def make_tables(place: DatabasePlace) -> None:
+    async with open_store(place, KeyRing((SecretBytes(bytes(32)),))):
+        pass
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -11,33 +11,15 @@ import pytest
 from mcp_convex.store import KeyRing, open_store
 from mcp_convex.store.database import DatabasePlace
 from mcp_convex.store.store import Store
-from tests.doubles.postgres import PostgresServer, postgres_server
+from tests.doubles.postgres import make_tables
 from tests.store.raw import Raw, RawFile, RawServer
 from tests.store.records import new_key
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
-
-
-async def _make(place: DatabasePlace) -> None:
-    async with open_store(place, KeyRing((new_key(),))):
-        pass
-
-
-@pytest.fixture(scope="session")
-def database_with_tables(postgres: PostgresServer) -> str:
-    name = postgres.new_database()
-    anyio.run(_make, postgres.url(name))
-    return name
-
-
-@pytest.fixture(scope="session")
 def file_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("template") / "store.db"
-    anyio.run(_make, file)
+    anyio.run(make_tables, file)
     return file
 
 
