@@ -107,7 +107,8 @@ class Settings(Model):
         ge=1,
         le=3600,
         allow_inf_nan=False,
-        description="Seconds until another server may push in the place of one that died in the midst of it.",
+        description="Seconds until another server may go on with the push, or the project, of one that died in the"
+        " midst of it.",
     )
     encryption_keys: EncryptionKeys = Field(
         default=(),

@@ -27,7 +27,7 @@ from mcp_convex.services.logs import LogService
 from mcp_convex.services.overview import OverviewService
 from mcp_convex.services.pages import PageService
 from mcp_convex.services.projects import ProjectService
-from mcp_convex.services.provisioning import ProvisioningPorts
+from mcp_convex.services.provisioning import ProvisioningBounds, ProvisioningPorts
 from mcp_convex.services.pushes import PushBounds, PushParts, PushPorts, PushService
 from mcp_convex.services.snapshots import SnapshotPorts, SnapshotService
 from mcp_convex.services.source_checks import SourceCheckPorts, SourceCheckService
@@ -92,6 +92,7 @@ def _services(
         checks=adapters.checks,
     )
     bounds = PushBounds(deadline_s=settings.push_deadline_s, lease_s=settings.push_lease_s)
+    making = ProvisioningBounds(lease_s=settings.push_lease_s)
     connecting = ConnectionPorts(store=store.connections, api=adapters.management)
     provisioning = ProvisioningPorts(
         api=adapters.management,
@@ -139,7 +140,7 @@ def _services(
         connections=connections,
         grants=grants,
         pages=pages,
-        projects=ProjectService(provisioning, targets, policy, owner=owner),
+        projects=ProjectService(provisioning, targets, policy, owner=owner, bounds=making),
         env_vars=EnvVarService(EnvVarPorts(api=api, sandbox=sandbox), targets, pages, policy, owner=owner),
         auth_keys=AuthKeyService(api, targets, policy),
         audit=AuditService(store.audit, targets, owner=owner[0]),
