@@ -13,17 +13,17 @@ from mcp import Client
 
 from benchmarks.measures import Measure
 from benchmarks.projects import sources
-from mcp_convex.domain.models import FilePath
-from mcp_convex.domain.ports import Command
 from mcp_convex.server import build_server
 from mcp_convex.settings import Settings, load
-from mcp_convex.store import open_data_dir
+from tests.doubles.apart import served_apart
 from tests.doubles.e2b.cloud import API_KEY, E2BCloud
-from tests.doubles.e2b.opening import loopback_e2b, open_sandbox
+from tests.doubles.e2b.opening import loopback_e2b
+from tests.doubles.hosting import Hosted, hosted, hosted_settings, tokens_file
 
 _SANDBOXES = 20
 _FILES = 50
 _TICK_S = 0.005
+_SCHEDULED = Path("/proc/thread-self/schedstat")
 
 
 @asynccontextmanager
@@ -40,24 +40,42 @@ async def pushes_in_both(folder: Path) -> AsyncGenerator[tuple[Measure, Measure]
         yield measures[0], measures[1]
 
 
-async def many_at_once(folder: Path) -> float:
-    """Start many sandboxes with their files at once, and return the longest that the event loop stood still, in s."""
-    stood_still: list[float] = []
-    async with loopback_e2b(folder / "many") as cloud, open_data_dir(folder / "many-data") as store:
+async def many_at_once(folder: Path) -> tuple[int, float]:
+    """
+    Have many principals write and push at once, each in a sandbox.
 
-        async def start(number: int) -> None:
-            sandbox = open_sandbox(cloud, store, f"workspace-{number}")
-            await sandbox.write(
-                {FilePath(f"convex/f{file}.ts"): b"export const a = 1;\n" * 50 for file in range(_FILES)}
-            )
-            await sandbox.ensure(_no_progress)
-            ended = await sandbox.exec(Command(["ls", "convex"], 60), on_output=lambda _: None)
-            assert len(ended.output.split()) == _FILES + 1
+    What is elsewhere in earnest, the sandboxes and the deployments, is in a process of its own.
 
-        watching = asyncio.create_task(_watch(stood_still))
-        await asyncio.gather(*map(start, range(_SANDBOXES)))
-        watching.cancel()
-    return max(stood_still)
+    Returns:
+        How many failed, and the longest that the event loop stood still, in seconds.
+    """
+    folder.joinpath("many").mkdir()
+    file, tokens = tokens_file(folder / "many", *(f"principal-{number}" for number in range(_SANDBOXES)))
+    with served_apart(folder / "boxes-apart", len(tokens)) as apart:
+        at = {"sandbox": "e2b", "e2b_api_url": apart.e2b_url, "e2b_sandbox_url": apart.e2b_url}
+        flags = {"tokens_file": str(file), "pushes": str(len(tokens)), **at}
+        settings = hosted_settings(folder / "many", {"E2B_API_KEY": API_KEY}, **flags)
+        async with hosted(settings, tokens) as host:
+            for name, reach in zip(tokens, apart.deployments, strict=True):
+                await host.link(f"tokens-file {name}", reach)
+            stood_still: list[float] = []
+            watching = asyncio.create_task(_watch(stood_still))
+            went_well = await asyncio.gather(*(_write_and_push(host, token) for token in tokens.values()))
+            watching.cancel()
+    return went_well.count(False), max(stood_still)
+
+
+async def _write_and_push(host: Hosted, token: str) -> bool:
+    async with host.client(token) as world:
+        more = {f"convex/f{number}.ts": _text(number) for number in range(_FILES)}
+        await _write(world.client, {**sources(), **more})
+        pushed = (await world.call("push")).structured_content
+    return ("pushed", []) == (pushed.get("outcome"), pushed.get("notes"))
+
+
+def _text(number: int) -> str:
+    lines = "".join(f"  'line {line} of {number}',\n" for line in range(50))
+    return f"export const lines = [\n{lines}];\n"
 
 
 def _pushing(client: Client) -> Measure:
@@ -81,13 +99,17 @@ async def _write(client: Client, files: dict[str, str]) -> None:
 
 async def _watch(stood_still: list[float]) -> None:
     while True:
-        began = time.monotonic()
+        began, waited_s = time.monotonic(), _waited_s()
         await asyncio.sleep(_TICK_S)
-        stood_still.append(time.monotonic() - began - _TICK_S)
+        stood_still.append(time.monotonic() - began - _TICK_S - (_waited_s() - waited_s))
 
 
-async def _no_progress(_: str) -> None:
-    pass
+def _waited_s() -> float:
+    """Return how long this thread could have run, and other programs had the processor."""
+    try:
+        return int(_SCHEDULED.read_text().split()[1]) / 1e9
+    except OSError:  # not Linux
+        return 0.0
 
 
 def _at(cloud: E2BCloud) -> dict[str, str | bool]:

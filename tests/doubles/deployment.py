@@ -177,8 +177,7 @@ class FakeDeployment:
 
     @property
     def reach(self) -> Reach:
-        target = Target(kind="self_hosted", name="double", url=self.url, site_url="http://site.test")
-        return Reach(target, AdminKeyValue(SecretStr(self.admin_key)))
+        return reach_of(self.url, self.admin_key)
 
     def script(self, step: str, *faults: Fault) -> None:
         """Let the next requests for *step* go wrong, one after another; then it answers as it should."""
@@ -342,6 +341,12 @@ class FakeDeployment:
             "schemaChange": {"allocatedComponentIds": {}, "schemaIds": {"": "s1"}, "indexDiffs": diffs},
             "extra": 1.0,
         }
+
+
+def reach_of(url: str, admin_key: str = ADMIN_KEY) -> Reach:
+    """Return how a deployment is reached that is served at *url*."""
+    target = Target(kind="self_hosted", name="double", url=url, site_url="http://site.test")
+    return Reach(target, AdminKeyValue(SecretStr(admin_key)))
 
 
 def cuttable(app: ASGIApp) -> ASGIApp:

@@ -29,7 +29,7 @@ _STAGE = PurePosixPath("/home/user/.mcp-convex/stage")
 _SECONDS_TO_LET_GO = 0.25
 _FRESH_S = 1.0
 """
-How long reads may rely on what `ensure` or a list has seen, and one list on what `ensure` has seen.
+How long a read may rely on what `ensure`, a list or another read relied on, and one list on what `ensure` has seen.
 
 A push lists and reads the files right after the one, an edit reads them right after the other.
 """
@@ -88,6 +88,8 @@ class E2BSandbox(Sandbox):
     async def read(self, path: FilePath) -> bytes:
         if is_hidden(path) or not self._is_fresh():
             await self._look_at(path)
+        else:
+            self._looked_at = anyio.current_time()
         if (data := (await self._mirror.contents([path])).get(path)) is None:
             raise NotFound(f"There is no file `{path}`.", next_step="Call `list_files` to see the files.")
         return data
