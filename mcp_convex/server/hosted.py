@@ -84,7 +84,7 @@ async def listen(
     async with opened_access(settings) as access:
         sessions = hosting.sessions(access.sign_in)
         beside = Beside(
-            pages=sessions and hosting.pages(sessions),
+            pages=None if sessions is None else hosting.pages(sessions),
             panel=panel_routes(OpenDoor() if access.check is None else sessions),
             api=hosting.api(access).app,
             watched=hosting.watch.watched,
