@@ -130,6 +130,10 @@ class ConvexServer(MCPServer[Hosting]):
             self.add_prompt(prompt)
         self.completion()(_completed)  # type: ignore[no-untyped-call] # the SDK left it untyped
 
+    def load(self) -> None:
+        """Make the tools now, and not at the first need."""
+        self._declared.list_tools()
+
     async def list_tools(self) -> list[Tool]:
         serving = SERVING.get()
         return [tool for tool in await super().list_tools() if serving.offers(tool.name)]

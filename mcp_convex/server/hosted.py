@@ -68,11 +68,11 @@ async def serve(
     check_walls(settings)
     bus = RelayedBus()
     async with opened_hosting(settings, bus, tuning) as hosting:
-        await anyio.to_thread.run_sync(_load)
-        # What is loaded stays: a full collection would look at all of it, and every call would wait for a tenth of a s.
-        gc.freeze()
         replicated = Replicated(bus=bus, request_state=_request_state(settings))
         server = assembled(settings, lambda: nullcontext(hosting), replicated)
+        await anyio.to_thread.run_sync(_load, server)
+        # What is loaded stays: a full collection would look at all of it, and every call would wait for a tenth of a s.
+        gc.freeze()
         await listen(server, hosting, stopping, on_ready)
 
 
@@ -181,8 +181,9 @@ async def opened_hosting(settings: Settings, bus: RelayedBus, tuning: Tuning | N
             yield Hosted(households, HostedDesks(households, shared.store), seal, settings, watch)
 
 
-def _load() -> None:
-    """Import what the first push would otherwise import while others wait."""
+def _load(server: ConvexServer) -> None:
+    """Import and make what the first call and the first push would otherwise, while others wait."""
+    server.load()
     import_module("mcp_convex.broker.opening")
     import_module("mcp_convex.embedded.serving")
 
