@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.evals.__main__ import evaluate, main
 from benchmarks.evals.playing import play, scripted
+from benchmarks.evals.stage import opened
 from benchmarks.evals.tasks import Task, load_all
 
 pytestmark = pytest.mark.anyio
@@ -25,6 +26,13 @@ START = {
     "files": {"convex/schema.ts": SCHEMA, "convex/notes.ts": NOTES},
     "rows": [{"run": "notes:add", "args": {"text": "a"}}],
 }
+
+
+@pytest.fixture(scope="module")
+async def stage(tmp_path_factory, anyio_backend):
+    """Where any script can be replayed."""
+    async with opened(task([{"tool": "list_files"}], [{"table": "notes"}]), tmp_path_factory.mktemp("stage")) as stage:
+        yield stage
 
 
 def task(script, holds, **more) -> Task:
@@ -92,19 +100,29 @@ async def test_whatever_does_not_hold_is_told():
     ("step", "told"),
     [
         ({"write": {"convex/a.ts": "export const a = ;"}}, "step 1, write_files finds errors: "),
-        ({"write": {"convex/a.ts": {"old": "a", "new": "b"}}}, "step 1, write_files fails: "),
-        ({"tool": "list_files", "expect": {"files": []}}, "step 1, list_files.files is "),
+        ({"write": {"convex/none.ts": {"old": "a", "new": "b"}}}, "step 1, write_files fails: "),
+        ({"tool": "list_files", "expect": {"files": "none"}}, "step 1, list_files.files is "),
         ({"tool": "gone"}, "step 1, gone fails: "),
         ({"tool": "list_files", "refused": "not_found"}, "step 1, list_files.error is null"),
         ({"resource": "convex://guidelines/gone"}, "step 1, convex://guidelines/gone fails: "),
     ],
 )
-async def test_a_script_stops_where_the_server_answers_otherwise(step, told):
-    score = await play(task([step], [{"table": "notes"}]), scripted, limit_s=60)
+async def test_a_script_stops_where_the_server_answers_otherwise(stage, step, told):
+    stopped = await scripted(task([step], [{"table": "notes"}]), stage)
 
-    assert not score.holds
-    assert score.stopped
-    assert score.stopped.startswith(told)
+    assert stopped
+    assert stopped.startswith(told)
+
+
+async def test_a_task_whose_agent_stopped_or_whose_start_cannot_be_made_does_not_hold():
+    broken = {"files": {"convex/notes.ts": "export const a = ;"}}
+    for script, start, told in (
+        ([{"tool": "gone"}], (), "step 1, gone fails"),
+        ([{"push": None}], [broken], "the start does not"),
+    ):
+        score = await play(task(script, [{"table": "notes"}], start=start), scripted, limit_s=60)
+        assert not score.holds
+        assert score.stopped.startswith(told)
 
 
 async def test_the_exit_code_says_whether_all_hold_and_whether_anything_was_measured(tmp_path, capsys):
