@@ -21,6 +21,7 @@ from rich.table import Table
 
 from benchmarks.checks import checks
 from benchmarks.e2b import many_at_once, pushes_in_both
+from benchmarks.http import principal_cost, served_side_by_side
 from benchmarks.measures import (
     connections_looked_at,
     decryption,
@@ -77,6 +78,9 @@ async def figures(bench: Bench) -> list[Figure]:
     async with pushes_in_both(bench.folder) as both:
         boxed, in_directory = await side_by_side(*both, rounds=9)
     failed, stood_still = await many_at_once(bench.folder)
+    async with served_side_by_side(bench.folder) as over_http:
+        served, served_bare = await side_by_side(*over_http, rounds=9)
+    idle = await principal_cost(bench.folder)
     return [
         Figure("push : npx convex dev --once, TypeScript 5.9", ours, plain, ours / plain, 0.48, "ratio"),
         Figure("push, armed : npx convex dev --once, TypeScript 5.9", armed, plain, armed / plain, 0.28, "ratio"),
@@ -99,6 +103,8 @@ async def figures(bench: Bench) -> list[Figure]:
             "ms more",
         ),
         Figure("get_connection", looked, 0, 1000 * looked, 5, "ms"),
+        Figure("get_connection over HTTP : a bare SDK tool", served, served_bare, served / served_bare, 1.43, "ratio"),
+        Figure("an idle principal", idle, 0, idle / 1000, 50, "KB"),
         Figure("decrypting a credential", decrypted, 0, 1000 * decrypted, 1, "ms"),
         Figure("checking 1,000 files, none seen before", checked, 0, checked, 1, "s"),
         Figure("checking 1,000 files, one of them changed", checked_again, 0, 1000 * checked_again, 20, "ms"),
