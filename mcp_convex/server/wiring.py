@@ -119,9 +119,14 @@ def _services(
     templates = TemplateService(find_asset("resources/templates"), files)
     pushes = PushService(pushing, parts, policy, owner=owner, bounds=bounds)
     dev_ports = DevServerPorts(
-        sandbox=sandbox, store=store.dev_servers, leases=store.leases, announcements=adapters.announcements
+        sandbox=sandbox,
+        api=api,
+        store=store.dev_servers,
+        leases=store.leases,
+        announcements=adapters.announcements,
     )
-    dev_parts = DevServerParts(pushes=pushes, snapshots=snapshots, targets=targets)
+    audit = AuditService(store.audit, targets, owner=owner[0])
+    dev_parts = DevServerParts(pushes=pushes, snapshots=snapshots, targets=targets, audit=audit)
     dev_servers = DevServerService(dev_ports, dev_parts, policy, owner=owner)
     connections = ConnectionService(connecting, pages, targets, owner=owner[0])
     checking = SourceCheckPorts(checks=adapters.checks, sandbox=sandbox, api=api)
@@ -143,7 +148,7 @@ def _services(
         projects=ProjectService(provisioning, targets, policy, owner=owner, bounds=making),
         env_vars=EnvVarService(EnvVarPorts(api=api, sandbox=sandbox), targets, pages, policy, owner=owner),
         auth_keys=AuthKeyService(api, targets, policy),
-        audit=AuditService(store.audit, targets, owner=owner[0]),
+        audit=audit,
         overview=OverviewService(connections=connections, dev_servers=dev_servers, pushes=pushes),
     )
 

@@ -17,10 +17,11 @@ from mcp_convex.domain.diagnostics import STUBBORN
 from mcp_convex.domain.errors import BlockedByPolicy, ConvexMcpError, PushUnderWay
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.policy import Policy
-from mcp_convex.domain.ports import Announcements, DevServerStore, LeaseStore, Progress, Sandbox
+from mcp_convex.domain.ports import Announcements, DeploymentApi, DevServerStore, LeaseStore, Progress, Sandbox
 from mcp_convex.domain.ports.announcing import DEV_SERVER
 from mcp_convex.domain.pushes import FailureClass, PushRecord, same_failure
 from mcp_convex.domain.snapshots import fingerprint
+from mcp_convex.services.audit import AuditService
 from mcp_convex.services.dev_status import failures_alike, status_of
 from mcp_convex.services.pushes import PushService
 from mcp_convex.services.snapshots import SnapshotService
@@ -39,6 +40,7 @@ class DevServerPorts:
     """What a dev server needs of the outside."""
 
     sandbox: Sandbox
+    api: DeploymentApi
     store: DevServerStore
     leases: LeaseStore
     announcements: Announcements
@@ -51,6 +53,7 @@ class DevServerParts:
     pushes: PushService
     snapshots: SnapshotService
     targets: TargetService
+    audit: AuditService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,7 @@ class DevServerService:
         self._pushes = parts.pushes
         self._snapshots = parts.snapshots
         self._targets = parts.targets
+        self._audit = parts.audit
         self._policy = policy
         self._owner = owner
         self._pace = pace or Pace()
@@ -105,6 +109,8 @@ class DevServerService:
         self._running: asyncio.Task[None] | None = None
         self._state: DevServerState = "off"
         self._trouble: str | None = None
+        self._lacking: frozenset[str] | None = None
+        """The deployment's env vars when a push was rejected for want of another."""
         self._crashes = 0
         self._used_at = time.monotonic()
         self._keep_open: KeepOpen = nullcontext
@@ -137,7 +143,8 @@ class DevServerService:
         target = (await self._targets.reach()).target
         self._policy.check_dev_server(target)
         if not await self._is_live():
-            await self._pushes.push(progress=progress)
+            with suppress(PushUnderWay):  # another process pushes; what is still new then is pushed below
+                await self._pushes.push(progress=progress)
         if await self._server() is None:
             await self._keep(DevServer(on=True, started_at=now, since=now, target=target))
         await self._stand_by()
@@ -181,7 +188,7 @@ class DevServerService:
                 await self._running
 
     async def _resume(self) -> None:
-        if await self._server() is not None:
+        if not self._policy.read_only and await self._server() is not None:
             await self._stand_by()
 
     async def _status(self) -> DevServerStatus:
@@ -234,7 +241,7 @@ class DevServerService:
         """Have this process do the work, or wait to take it over, and return once it is known which."""
         if not self.is_on:
             self._decided.clear()
-            self._trouble, self._crashes = None, 0
+            self._trouble, self._lacking, self._crashes = None, None, 0
             self._running = asyncio.create_task(self._run())
         await self._decided.wait()
 
@@ -287,19 +294,22 @@ class DevServerService:
     async def _work(self) -> None:
         """Push what is new, until it is off."""
         async with self._watching() as watching:
-            is_due = True
+            was_written = True
             while (server := await self._server()) is not None:
-                if is_due:
-                    await self._push_what_is_new(server)
+                if await self._is_due(was_written=was_written):
+                    await self._push(server)
                 elif time.monotonic() - self._used_at > self._pace.idle_s:
                     await self._end(server, "Nothing was written, and nobody asked for it, for a long time.")
-                is_due = await self._until_changed(self._pace.look_s)
+                was_written = await self._until_changed(self._pace.look_s)
                 if watching.done():
                     await watching
 
-    async def _push_what_is_new(self, server: DevServer) -> None:
-        if self._trouble is None and not await self._is_new():
-            return
+    async def _is_due(self, *, was_written: bool) -> bool:
+        if was_written:
+            return self._trouble is not None or await self._is_new()
+        return self._lacking is not None and self._lacking != await self._env_vars()
+
+    async def _push(self, server: DevServer) -> None:
         self._used_at = time.monotonic()
         await self._become("pushing")
         try:
@@ -312,9 +322,14 @@ class DevServerService:
         if result.failure in _PASSING:
             raise _NotNow(f"The push {result.id} failed, and not because of what was written: {result.failure}.")
         self._trouble, self._crashes = None, 0
+        self._lacking = await self._env_vars() if result.failure == "env_missing" else None
+        await self._audit.record("dev_server", {}, outcome=result.outcome, duration_s=result.duration_s)
         if failures_alike(server, await self._latest_pushes()) >= STUBBORN:
             await self._end(server, f"{STUBBORN} pushes in a row failed for the same reason.")
         await self._become("waiting")
+
+    async def _env_vars(self) -> frozenset[str]:
+        return frozenset(await self._ports.api.list_env_vars(await self._targets.reach()))
 
     async def _until_changed(self, within_s: float) -> bool:
         """Return once something was written and it is quiet again, or after *within_s* seconds; say which it was."""

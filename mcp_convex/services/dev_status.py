@@ -36,7 +36,7 @@ def status_of(
         return DevServerStatus(on=False, state="off", last_push=in_short, next_step=_NEVER_ON)
     return DevServerStatus(
         on=server.on,
-        state=state if server.on else "off",
+        state="off" if not server.on else "elsewhere" if state == "off" else state,
         since=server.since,
         target=server.target,
         last_push=in_short,
