@@ -37,7 +37,7 @@ from mcp_convex.sandboxes.packages import Packages
 from mcp_convex.sandboxes.project import Template
 from mcp_convex.sandboxes.sources import Identity, Sources, compiler_name, find_sources, functions_folder, real_path
 from mcp_convex.sandboxes.stage import TEMPORARY, Stage
-from mcp_convex.sandboxes.type_check import CompilerBeside
+from mcp_convex.sandboxes.type_check import CompilerBeside, compilation
 from mcp_convex.sandboxes.watching import changes_below
 
 _FORWARDER = Path(__file__).with_name("forward.cjs")
@@ -266,27 +266,20 @@ class LocalSandbox(Sandbox):
         self._synced(self._stage_of_compiler)
         return self._stage_of_compiler
 
-    async def _compile_in(self, stage: Stage) -> Ended | None:
-        """Run the compiler that the CLI would run, as it would, in *stage*; return None where there is none."""
-        if (launch := await anyio.to_thread.run_sync(self._compiler_in, stage)) is None:
+    async def _compile_in(self, stage: Stage, *, beside: bool) -> Ended | None:
+        launch = await anyio.to_thread.run_sync(lambda: self._compiler_in(stage, beside=beside))
+        if launch is None:
             return None
         output = KeptOutput(lambda _: None)
         exit_code, _ = await _run(await self._launcher.start(launch, output), math.inf, None)
         return Ended(exit_code, output.tail().replace(str(stage.folder), str(self._root)))
 
-    def _compiler_in(self, stage: Stage) -> Launch | None:
+    def _compiler_in(self, stage: Stage, *, beside: bool) -> Launch | None:
         if (compiler := self._compiler(stage.folder)) is None:
             return None
-        argv = (
-            str(find_node().program),
-            str(compiler),
-            "--project",
-            functions_folder(stage.folder),
-            "--pretty",
-            "true",
-        )
-        command = Command(argv=argv, deadline_s=math.inf, env={"CI": "1"})
-        with translated(self._state_dir):
+        with translated(self._root):
+            argv = (str(find_node().program), *compilation(compiler, functions_folder(stage.folder), beside=beside))
+            command = Command(argv=argv, deadline_s=math.inf, env={"CI": "1"})
             return replace(self._launch(command, stage.folder, find_sources(stage.folder)), network=False)
 
     def _compiler(self, root: Path) -> Path | None:

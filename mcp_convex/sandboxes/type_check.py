@@ -3,32 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Self, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
 
 import anyio.to_thread
 
 from mcp_convex.domain.errors import SandboxError
 from mcp_convex.domain.ports import Ended, TypeCheck
+from mcp_convex.sandboxes.packages import PackageJson
 from mcp_convex.sandboxes.stage import Stage
 
 T = TypeVar("T")
+
+_THREADED = 7
+"""The first version of TypeScript that checks in several threads."""
+_THREADS = 4
+"""As many as it takes unless it is told."""
+
+
+class Compile(Protocol):
+    """Runs the compiler in a stage, beside something else or alone; returns None where there is none to run."""
+
+    def __call__(self, stage: Stage, *, beside: bool) -> Coroutine[Any, Any, Ended | None]: ...
+
+
+def compilation(compiler: Path, functions: str, *, beside: bool) -> tuple[str, ...]:
+    """Return the command line with which the CLI checks *functions*; *beside* it with fewer threads."""
+    as_the_cli = (str(compiler), "--project", functions, "--pretty", "true")
+    return (*as_the_cli, *_flags_beside(compiler)) if beside else as_the_cli
+
+
+def _flags_beside(compiler: Path) -> tuple[str, ...]:
+    """Leave processors to what the compiler runs beside: each of its threads reads the libraries anew."""
+    version = PackageJson.read(compiler.parents[1] / "package.json").version.partition(".")[0]
+    if not version.isdigit() or int(version) < _THREADED:
+        return ()
+    return ("--checkers", str(max(1, min(_THREADS, (os.cpu_count() or 1) // 2))))
 
 
 class CompilerBeside(TypeCheck):
     """
     Begins while the CLI bundles, on what the CLI generated the last time.
 
-    That is what it generates this time, unless modules, components or env vars came or went. Only where its inputs
-    were those to the byte does the answer count; otherwise the compiler runs where the CLI would have run it.
+    That is what it generates this time, unless modules, components or env vars came or went. Where its inputs were
+    those to the byte, and it found nothing, that counts; otherwise it runs where and as the CLI would have run it.
     """
 
     def __init__(
         self,
         stage_of_cli: Callable[[], Stage],
         sync_own: Callable[[], Coroutine[Any, Any, Stage]],
-        compile_in: Callable[[Stage], Coroutine[Any, Any, Ended | None]],
+        compile_in: Compile,
     ) -> None:
         """
         Check what the CLI leaves in its stage.
@@ -36,7 +64,7 @@ class CompilerBeside(TypeCheck):
         Args:
             stage_of_cli: Returns that.
             sync_own: Returns a stage that no command writes in, holding what the workspace holds now.
-            compile_in: Runs the compiler in a stage; returns None where there is none to run.
+            compile_in: Runs the compiler there.
         """
         self._stage_of_cli = stage_of_cli
         self._sync_own = sync_own
@@ -59,15 +87,17 @@ class CompilerBeside(TypeCheck):
         return Ended(exit_code=None, output="") if confirmed.cancelled() else confirmed.result()
 
     async def _compile_early(self) -> Ended | None:
-        return await self._compile_in(await asyncio.shield(self._own))
+        return await self._compile_in(await asyncio.shield(self._own), beside=True)
 
     async def _confirmed(self) -> Ended | None:
         stage = self._stage_of_cli()
         with suppress(SandboxError):  # what is wrong with a copy need not be wrong with the other
             if await anyio.to_thread.run_sync(stage.is_as_synced_to, await self._own):
-                return await self._early
+                early = await self._early
+                if early is None or early.exit_code == 0:
+                    return early
         self._early.cancel()
-        return await self._compile_in(stage)
+        return await self._compile_in(stage, beside=False)
 
     def _started(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)

@@ -18,12 +18,13 @@ pytestmark = pytest.mark.anyio
 API = FilePath("convex/_generated/api.d.ts")
 COMPILER = """\
 const fs = require("fs");
-if (process.argv.slice(2).join(" ") !== "--project convex --pretty true") throw new Error(process.argv.join(" "));
+if (process.argv.slice(2, 6).join(" ") !== "--project convex --pretty true") throw new Error(process.argv.join(" "));
 const seen = fs.readdirSync("convex").concat(fs.readFileSync("convex/_generated/api.d.ts", "utf8"));
 fs.writeFileSync(".tmp/compiled", "");
 process.stdout.write("\\x1b[31m" + seen.join() + "\\x1b[0m");
-process.exit(2);
+process.exit(fs.existsSync("convex/red.ts") ? 2 : 0);
 """
+PACKAGE = "node_modules/typescript/package.json"
 GENERATE = 'require("fs").writeFileSync("convex/_generated/api.d.ts", process.argv[1])'
 SEEN = "_generated,messages.ts,tsconfig.json"
 
@@ -32,7 +33,7 @@ SEEN = "_generated,messages.ts,tsconfig.json"
 def root(tmp_path) -> Path:
     root = tmp_path / "app"
     files = {"package.json": "{}", API: "one", "convex/messages.ts": "", "convex/tsconfig.json": "{}"}
-    for path, text in {**files, "node_modules/typescript/bin/tsc": COMPILER}.items():
+    for path, text in {**files, "node_modules/typescript/bin/tsc": COMPILER, PACKAGE: "{}"}.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
     return root
@@ -60,15 +61,23 @@ def runs(sandbox: LocalSandbox) -> list[bool]:
 async def test_what_it_said_early_counts_where_the_command_left_the_same(root, open_sandbox, mode):
     sandbox = open_sandbox(root, mode)
 
-    assert (2, f"{SEEN},one") == await checked(sandbox, "one")
+    assert (0, f"{SEEN},one") == await checked(sandbox, "one")
     assert [True, False] == runs(sandbox)
+
+
+async def test_where_it_found_something_it_runs_again_as_the_cli_runs_it(root, open_sandbox):
+    (root / "convex/red.ts").write_text("")
+    sandbox = open_sandbox(root)
+
+    assert (2, SEEN.replace("tsconfig", "red.ts,tsconfig") + ",one") == await checked(sandbox, "one")
+    assert runs(sandbox)[1]
 
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_it_runs_again_on_what_the_command_has_changed(root, open_sandbox, mode):
     sandbox = open_sandbox(root, mode)
 
-    assert (2, f"{SEEN},two") == await checked(sandbox, "two")
+    assert (0, f"{SEEN},two") == await checked(sandbox, "two")
     assert runs(sandbox)[1]
 
 
@@ -111,8 +120,19 @@ async def test_it_is_the_compiler_that_the_cli_would_take(root, open_sandbox, na
     compiler = root / "node_modules" / place
     compiler.parent.mkdir(parents=True)
     compiler.write_text('console.log("it is I")')
+    (compiler.parents[1] / "package.json").write_text("{}")
 
     assert (0, "it is I\n") == await checked(open_sandbox(root), "one")
+
+
+@pytest.mark.parametrize(("version", "threads"), [("5.9.3", False), ("7.0.2", True), ("7.1.0-dev.20260707.1", True)])
+async def test_beside_something_it_takes_fewer_threads_where_it_has_several(root, open_sandbox, version, threads):
+    (root / "node_modules/typescript/bin/tsc").write_text("console.log(process.argv.slice(6).join(' '))")
+    (root / PACKAGE).write_text(json.dumps({"version": version}))
+
+    _, said = await checked(open_sandbox(root), "one") or (None, "")
+
+    assert threads == said.startswith("--checkers ")
 
 
 async def test_on_leaving_it_is_ended(root, open_sandbox):
