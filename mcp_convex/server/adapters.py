@@ -44,7 +44,7 @@ from mcp_convex.sandboxes import (
 )
 from mcp_convex.server.e2b import e2b_account
 from mcp_convex.server.place import Place, find_asset
-from mcp_convex.server.walls import NoEmbeddedDeployments, has_walls
+from mcp_convex.server.walls import admitted
 from mcp_convex.settings import Settings
 from mcp_convex.store import open_data_dir
 from mcp_convex.store.store import Store
@@ -128,7 +128,7 @@ async def opened_adapters(
         try:
             yield Adapters(
                 store=shared.store,
-                embedded=embedded if has_walls(shared.launcher) or not place.served else NoEmbeddedDeployments(),
+                embedded=admitted(embedded, settings, shared.launcher) if place.served else embedded,
                 api=shared.api,
                 management=shared.management,
                 oauth=shared.oauth,

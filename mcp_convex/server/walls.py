@@ -28,11 +28,23 @@ def has_walls(launcher: Launcher) -> bool:
     return launcher.mode != "none"
 
 
+def admitted(embedded: EmbeddedDeployments, settings: Settings, launcher: Launcher) -> EmbeddedDeployments:
+    """Return *embedded* for a server of several principals, or in its place one that says why there are none."""
+    if not has_walls(launcher):
+        # Their functions are several principals' programs, too.
+        return NoEmbeddedDeployments("its machine cannot keep several people's functions apart")
+    if settings.database_url is not None and settings.sandbox == "e2b":
+        # Another server would have another one for the same workspace.
+        return NoEmbeddedDeployments("it is one of several, and keeps nothing on its machine")
+    return embedded
+
+
 class NoEmbeddedDeployments(EmbeddedDeployments):
-    """In place of those of a machine without walls: their functions are several principals' programs, too."""
+    def __init__(self, why: str) -> None:
+        self._why = why
 
     async def ensure(self, workspace: WorkspaceId) -> Reach:  # noqa: ARG002 - the port's
         raise IsolationUnavailable(
-            "This server has no embedded deployments: its machine cannot keep several people's functions apart.",
+            f"This server has no embedded deployments: {self._why}.",
             next_step="Call `connect`, then `create_project` or `link_project` for a deployment in Convex's cloud.",
         )

@@ -72,20 +72,17 @@ class Replicas:
     balanced: Hosted
 
     async def link(self, principal: str, reach: Reach) -> None:
-        """Make a deployment the target of a principal's workspace, as one that is not for trying, and lay that out."""
+        """Make a deployment the target of a principal's workspace, as one that is not for trying."""
         target = Target(kind="self_hosted", name="elsewhere", url=reach.target.url, site_url=reach.target.site_url)
         await self.balanced.link(principal, Reach(target, reach.credential))
-        self.balanced.furnish(principal)
 
 
 @asynccontextmanager
 async def replicas(folder: Path, environ: Mapping[str, str], **flags: str) -> AsyncIterator[Replicas]:
-    """Serve with two servers for the block, each with a data directory of its own and one place for workspaces."""
+    """Serve with two servers for the block, each with a data directory of its own."""
     async with balancer() as balanced, AsyncExitStack() as stack:
-        places = {"workspaces_dir": str(folder / "workspaces"), "public_url": f"{balanced.url}/mcp"}
-        settings = [
-            hosted_settings(folder / name, environ, armed_pushes=False, **places, **flags) for name in ("one", "two")
-        ]
+        shared = {"public_url": f"{balanced.url}/mcp", **flags}
+        settings = [hosted_settings(folder / name, environ, armed_pushes=False, **shared) for name in ("one", "two")]
         each = [await stack.enter_async_context(hosted(its)) for its in settings]
         balanced.behind = [one.origin for one in each]
         yield Replicas(each, Hosted(settings[0], url=f"{balanced.url}/mcp"))

@@ -17,11 +17,14 @@ from mcp_convex.embedded import LocalEmbeddedDeployments
 from mcp_convex.sandboxes import ConfinedLauncher
 from mcp_convex.store import KeyRing, open_store
 from tests.doubles.cloud import approve, fake_cloud
+from tests.doubles.deployment import fake_deployment
+from tests.doubles.e2b.cloud import API_KEY
+from tests.doubles.e2b.opening import loopback_e2b
 from tests.doubles.issuer import AUDIENCE, SIGN_IN, fake_issuer
 from tests.doubles.office import Browser
 from tests.doubles.replicas import replicas, shared_environment
 from tests.store.records import new_key
-from tests.world import NOTES, World
+from tests.world import APP, NOTES, World
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +40,15 @@ async def issuer(anyio_backend):
         yield running
 
 
+def trusting(issuer) -> dict[str, str]:
+    return {"issuer": issuer.url, "audience": AUDIENCE}
+
+
+def local(folder) -> dict[str, str]:
+    """Return how servers of one machine share the directories of workspaces."""
+    return {"workspaces_dir": str(folder / "workspaces")}
+
+
 async def test_a_client_that_meets_another_server_each_time_does_the_main_job_and_is_asked(tmp_path, database, issuer):
     asked: list[str] = []
 
@@ -45,12 +57,13 @@ async def test_a_client_that_meets_another_server_each_time_does_the_main_job_an
         return ElicitResult(action="accept", content={"proceed": True})
 
     async with (
-        replicas(tmp_path, shared_environment(database), issuer=issuer.url, audience=AUDIENCE) as pair,
+        replicas(tmp_path, shared_environment(database), **local(tmp_path), **trusting(issuer)) as pair,
         LocalEmbeddedDeployments(tmp_path / "elsewhere", ConfinedLauncher()) as deployments,
         pair.balanced.http(issuer.token()) as http,
         Client(streamable_http_client(pair.balanced.url, http_client=http), elicitation_callback=agree) as client,
     ):
         await pair.link(f"{issuer.url} alice", await deployments.ensure("elsewhere"))
+        pair.balanced.furnish(f"{issuer.url} alice")
         world = World(client=client, settings=pair.balanced.settings, era="auto")
         await world.hold({"convex/gone.ts": NOTES})
         assert "pushed" == (await world.content("push"))["outcome"]
@@ -81,7 +94,7 @@ async def test_a_person_connects_through_pages_of_whichever_server(tmp_path, dat
             "CONVEX_OAUTH_CLIENT_SECRET": cloud.consent.client_secret,
             "MCP_CONVEX_SIGN_IN_CLIENT_SECRET": SIGN_IN[1],
         }
-        flags = {"issuer": issuer.url, "audience": AUDIENCE, "sign_in_client_id": SIGN_IN[0]}
+        flags = {**local(tmp_path), **trusting(issuer), "sign_in_client_id": SIGN_IN[0]}
         async with (
             replicas(tmp_path, shared_environment(database) | environ, **flags) as pair,
             Browser(pair.balanced.origin) as browser,
@@ -101,6 +114,27 @@ async def test_a_person_connects_through_pages_of_whichever_server(tmp_path, dat
                 (await world.content("create_project", name="Pet shop"))["target"]["url"] for _ in range(2)
             }
         assert 2 == len(cloud.projects)
+
+
+async def test_servers_of_several_machines_share_sandboxes_and_have_no_embedded_deployments(tmp_path, database, issuer):
+    environ = shared_environment(database) | {"E2B_API_KEY": API_KEY}
+    async with loopback_e2b(tmp_path / "boxes") as cloud, fake_deployment() as deployment:
+        flags = {"sandbox": "e2b", "e2b_api_url": cloud.url, "e2b_sandbox_url": cloud.url, **trusting(issuer)}
+        async with (
+            replicas(tmp_path, environ, **flags) as pair,
+            pair.balanced.client(issuer.token()) as world,
+        ):
+            await world.write(APP)
+            refused = [(await world.call("list_tables")).structured_content["error"] for _ in range(2)]
+            assert ["isolation_unavailable"] * 2 == [error["code"] for error in refused]
+            assert "one of several" in refused[0]["message"]
+            await pair.link(f"{issuer.url} alice", deployment.reach)
+            assert ["pushed"] * 2 == [(await world.content("push"))["outcome"] for _ in range(2)]
+            await world.write({"convex/more.ts": NOTES})
+            assert ["convex/more.ts"] * 2 == [
+                (await world.content("read_file", path="convex/more.ts"))["path"] for _ in range(2)
+            ]
+            assert 1 == len(cloud.alive)
 
 
 async def test_what_changes_at_one_server_is_heard_at_the_other_by_its_own_principal_only(database, postgres):
@@ -137,7 +171,7 @@ async def test_what_changes_at_one_server_is_heard_at_the_other_by_its_own_princ
         for uris in heard.values():
             uris.clear()
         await postgres.restart()
+        await until_heard("bob", PUSHES)  # may have missed something
         await Announcing(one, ("alice", "default")).updated("convex://pushes/3")
         await until_heard("alice", "convex://pushes/3")
-        await until_heard("bob", PUSHES)  # may have missed something
         assert "convex://pushes/3" not in heard["bob"]
