@@ -265,6 +265,12 @@ class Settings(Model):
         allow_inf_nan=False,
         description="Seconds after which a call of a tool is stopped, whatever it does.",
     )
+    calls: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="`serve`: how many calls are under way at a time, of all principals; further ones get 503.",
+    )
     principal_calls_per_minute: int = Field(
         default=600, ge=0, description="`serve`: how often a principal may call in a minute; 0 for no limit."
     )

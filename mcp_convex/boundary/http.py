@@ -57,6 +57,8 @@ class Access:
     origins: Sequence[str] = ()
     sign_in: SignIn | None = None
     """How browsers sign in; None where they cannot."""
+    at_once: int = 1_000
+    """Calls, of all principals together; streams that clients hold open are none."""
 
 
 Caller = tuple[PrincipalId, Narrowing]
@@ -94,6 +96,7 @@ class HttpFront:
         self._toolsets = toolsets
         self._transport = StreamableHTTPASGIApp(self._manager)
         self._under_way = 0
+        self._at_once = access.at_once
         self._empty = asyncio.Event()
         self._draining = False
         routes = [*self._routes(access), *self._beside(beside or Beside())]
@@ -158,13 +161,15 @@ class HttpFront:
         Let a call in that is narrowed already; `drain` waits for its end, unless it is a stream.
 
         Raises:
-            Refused: The server is ending.
+            Refused: The server is ending, or has as much to do as it can.
         """
         if self._draining:
             raise Refused(503, "draining", "This server is ending.", "Call again; another takes over.")
         if scope.get(_IS_STREAM, False):
             yield
             return
+        if self._under_way >= self._at_once:
+            raise Refused(503, "busy", "This server is busy.", "Call again in a moment.", {"Retry-After": "2"})
         self._under_way += 1
         try:
             yield

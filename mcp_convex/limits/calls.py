@@ -19,6 +19,9 @@ _PATIENCE_S = 2.0
 _TURN_S = 20.0
 """Seconds that a call waits for others of the same principal."""
 
+_STREAMS = 64
+"""Of one principal."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallBounds:
@@ -37,6 +40,7 @@ class Calls:
         self._rates = Rates(bounds.a_minute, bounds.burst) if bounds.a_minute else None
         each = bounds.at_once
         self.turns = Turns(Bounds(at_once=math.inf, each=each, waiting=4 * each, patience_s=_TURN_S))
+        self.streams = Turns(Bounds(at_once=math.inf, each=_STREAMS, waiting=0, patience_s=_TURN_S))
 
     @asynccontextmanager
     async def begin(self, principal: PrincipalId, *, is_stream: bool = False) -> AsyncGenerator[None]:
@@ -44,20 +48,18 @@ class Calls:
         Let a call of *principal* begin, perhaps a little later, and count it as under way for the block.
 
         Args:
-            is_stream: The client holds it open, and may call beside it as if it were none.
+            is_stream: The client holds it open, and calls beside it; there is room for those that many windows need.
 
         Raises:
             TooManyCalls: They call too often, or too many of their calls are under way.
         """
         await self._count(principal)
-        if is_stream:
-            yield
-            return
         try:
-            async with self.turns.take(principal):
+            async with (self.streams if is_stream else self.turns).take(principal):
                 yield
         except Crowded as exc:
-            raise _refused("Too many calls are under way.", exc.retry_after_s) from None
+            what = "streams are open" if is_stream else "calls are under way"
+            raise _refused(f"Too many {what}.", exc.retry_after_s) from None
 
     async def _count(self, principal: PrincipalId) -> None:
         wait_s = self._rates.take(principal, patience_s=_PATIENCE_S) if self._rates else 0

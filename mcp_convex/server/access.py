@@ -49,6 +49,7 @@ async def opened_access(settings: Settings) -> AsyncGenerator[Access]:
             resource=_resource(settings),
             hosts=(*public, *(_HERE if local else ()), *settings.allowed_hosts),
             sign_in=_sign_in(settings, issuer, keys),
+            at_once=settings.calls,
             origins=(*(_PAGES_HERE if local else ()), *settings.allowed_origins),
         )
     finally:

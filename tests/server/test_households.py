@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from mcp_convex.domain.errors import DirectoryUnusable
+from mcp_convex.domain.errors import DirectoryUnusable, TooManyWorkspaces
 from mcp_convex.server.households import Households, Room, opened_households
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +24,8 @@ class Ledger:
         self.closed = anyio.Event()
         self.may_close = anyio.Event()
         self.may_close.set()
+        self.may_open = anyio.Event()
+        self.may_open.set()
         self.broken: Exception | None = None
 
     @asynccontextmanager
@@ -33,6 +35,7 @@ class Ledger:
         whose = (principal, name)
         assert whose not in self.open_now, "what there is only one of was opened twice"
         self.opened.append(whose)
+        await self.may_open.wait()
         self.open_now.add(whose)
         yield f"{principal}'s {name}"
         await self.may_close.wait()
@@ -113,3 +116,37 @@ async def test_a_workspace_that_cannot_be_opened_is_tried_again_by_the_next_call
             await call(households, "alice")
         ledger.broken = None
         assert "alice's default" == await call(households, "alice")
+
+
+async def test_who_gives_up_leaves_the_opening_to_those_who_wait_with_them():
+    ledger = Ledger()
+    ledger.may_open = anyio.Event()
+    async with (
+        opened_households(ledger.open_for, idle_s=60, room=ROOM) as households,
+        anyio.create_task_group() as rest,
+    ):
+        async with anyio.create_task_group() as impatient:
+            impatient.start_soon(call, households, "alice")
+            await anyio.wait_all_tasks_blocked()
+            rest.start_soon(call, households, "alice")
+            await anyio.wait_all_tasks_blocked()
+            impatient.cancel_scope.cancel()
+        ledger.may_open.set()
+        assert "alice's default" == await call(households, "alice")
+        assert [("alice", "default")] == ledger.opened
+
+
+async def test_the_workspace_that_was_not_called_for_longest_makes_room():
+    ledger = Ledger()
+    async with opened_households(ledger.open_for, idle_s=60, room=Room(each=2, all=3)) as households:
+        for name in ("one", "two", "three"):
+            await call(households, "alice", name)
+        assert {("alice", "two"), ("alice", "three")} == ledger.open_now
+        await call(households, "bob")
+        await call(households, "carol")
+        assert {("alice", "three"), ("bob", "default"), ("carol", "default")} == ledger.open_now
+        async with households.of("alice", "three"), households.of("bob", "default"), households.of("carol", "default"):
+            with pytest.raises(TooManyWorkspaces):
+                await call(households, "dave")
+        await call(households, "dave")
+        assert 3 == households.open

@@ -6,7 +6,7 @@ import anyio
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from tests.doubles.hosting import hosted, hosted_settings, tokens_file
+from tests.doubles.hosting import DISCOVER, HEADERS, hosted, hosted_settings, tokens_file
 from tests.world import World
 
 pytestmark = pytest.mark.anyio
@@ -107,3 +107,18 @@ async def test_an_answer_that_is_too_large_is_not_sent(tmp_path):
         error = await error_of(world, "list_files")
         assert "too_large" == error["code"]
         assert "1,000,000" in error["message"]
+
+
+async def test_a_server_that_has_as_much_to_do_as_it_can_says_so_at_the_door(tmp_path):
+    async with (
+        hosted(hosted_settings(tmp_path, calls="1")) as host,
+        host.client(None) as world,
+        host.http(None, **HEADERS) as http,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(world.client.call_tool, "read_logs", {"wait_s": 5})
+        with anyio.fail_after(10):
+            while (busy := await http.post(host.url, json=DISCOVER)).status_code == 200:
+                pass
+        assert (503, "busy", "2") == (busy.status_code, busy.json()["code"], busy.headers["retry-after"])
+        assert 200 == (await http.get(f"{host.origin}/readyz")).status_code
