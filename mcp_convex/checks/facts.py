@@ -143,6 +143,7 @@ class FilterUse:
     at: At
     equal: tuple[str, ...]
     indexed: bool
+    """Before it, an index or another filter has narrowed the table."""
 
 
 @dataclass(frozen=True, slots=True)

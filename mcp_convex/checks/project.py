@@ -27,6 +27,7 @@ _AUTH_TABLES = frozenset(
     }
 )
 """What `authTables` of `@convex-dev/auth` 0.0.95 adds to a schema."""
+_TYPED = frozenset({".ts", ".tsx", ".mts", ".cts"})
 _SEEN = ("imports", "functions", "schema", "tables", "groups", "exports_all", "is_module", "broken", "looks_who_asks")
 """What other files look at in one, besides what it exports, whether it is for Node, and what it uses."""
 SYSTEM_TABLES = frozenset({"_storage", "_scheduled_functions", "_users"})
@@ -258,9 +259,11 @@ class Folder:
         return found[0].facts.tables.get(found[1]) if found else None
 
     def uses(self, module: Module, found: Import) -> bool:
-        """Say whether *found* is left when the program runs: the bundler drops what only types need."""
+        """Say whether *found* is left when the program runs: of TypeScript, the bundler drops what only types need."""
         if found.types_only:
             return False
+        if module.suffix not in _TYPED:
+            return True
         values = found.names.keys() - found.types
         return found.reexport or not values or not values.isdisjoint(_used(module.facts, module.suffix))
 

@@ -90,7 +90,7 @@ def _filters(root: SgNode) -> Iterator[FilterUse]:
             continue
         predicate = arguments(call)[0].text()
         equal = () if _UNCLEAR.search(predicate) else tuple(_EQUAL.findall(predicate))
-        indexed = any(method.startswith("with") for method in methods)
+        indexed = methods.count("filter") > 1 or any(method.startswith("with") for method in methods)
         called = call.field("function")
         method = called.field("property") if called else None
         yield FilterUse(table, start(method or call), equal, indexed=indexed)

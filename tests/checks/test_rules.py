@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from mcp_convex.checks.rules import rules
 from tests.checks.workspaces import diagnostics, workspace
 
+TABLE = Path(__file__).parents[2] / "docs" / "checks.md"
 UNFILLED = re.compile(r"\{\w+\}")
 
 pytestmark = pytest.mark.anyio
@@ -31,3 +33,9 @@ async def test_a_rule_finds_its_bad_examples_and_no_rule_minds_its_good_ones(nam
         assert [] == [each for each in of_rule if UNFILLED.search(f"{each.message}{each.hint}")]
     else:
         assert [] == [each for each in found if each.code == name or each.severity == "error"]
+
+
+def test_the_table_in_the_docs_names_every_rule_once():
+    rows = re.findall(r"(?m)^\| .* \| (`.*`) \|$", TABLE.read_text())
+
+    assert sorted(rules()) == sorted(name for row in rows for name in re.findall(r"`(\w+)`", row))
