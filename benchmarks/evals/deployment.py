@@ -49,7 +49,7 @@ class Deployment:
     async def request(self, method: str, url: str, headers: dict[str, str], body: str | None) -> httpx2.Response:
         """Ask an HTTP action; *url* is a path of the deployment's site, or a whole URL."""
         whole = url if url.startswith("http") else f"{self._reach.target.site_url}{url}"
-        return await self._http.request(method, whole, headers=headers, content=body)
+        return await self._send(method, whole, headers=headers, content=body)
 
     async def _system(self, name: str, **args: Any) -> Any:
         found, thrown = await self.call(f"_system/{name}", args)
@@ -71,8 +71,14 @@ class Deployment:
                 return {"Authorization": f"Convex {self.secret}:{vouched}"}
 
     async def _post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-        answer = await self._http.post(f"{self._reach.target.url}{path}", json=body, headers=headers)
+        answer = await self._send("POST", f"{self._reach.target.url}{path}", headers=headers, json=body)
         try:
             return cast("dict[str, Any]", answer.json())
         except ValueError:
             raise Misfit(f"{path} answers {answer.status_code}: {shown(answer.text)}") from None
+
+    async def _send(self, method: str, url: str, **request: Any) -> httpx2.Response:
+        try:
+            return await self._http.request(method, url, **request)
+        except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
+            raise Misfit(f"{method} {url} is not answered: {type(exc).__name__}") from None

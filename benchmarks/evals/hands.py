@@ -56,8 +56,8 @@ class Hands:
         else:
             text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
             answer = Answer(text, result.structured_content, is_error=bool(result.is_error))
-        if tool == "push" and not args.get("preview"):
-            self.tally.pushes.append(isinstance(answer.data, dict) and answer.data.get("outcome") == "pushed")
+        if tool == "push" and not args.get("preview") and (outcome := outcome_of(answer)):
+            self.tally.pushes.append(outcome == "pushed")
         return self._counted(json.dumps(args, ensure_ascii=False), answer)
 
     async def read(self, uri: str) -> Answer:
@@ -81,6 +81,11 @@ class Hands:
         self.tally.bytes_sent += len(sent.encode())
         self.tally.bytes_read += len(answer.text.encode())
         return answer
+
+
+def outcome_of(answer: Answer) -> str | None:
+    """Return what came of a push; None of anything else, and of a push that did not begin."""
+    return answer.data.get("outcome") if isinstance(answer.data, dict) else None
 
 
 def _parsed(text: str) -> Any:

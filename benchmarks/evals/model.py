@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anthropic import APIError, APIStatusError, AsyncAnthropic
+from anthropic import APIError, AsyncAnthropic
 from anthropic.types import Message, MessageParam, ToolParam, ToolResultBlockParam, ToolUseBlock
 
 from benchmarks.evals.fitting import filled
@@ -61,7 +61,7 @@ async def unusable(api: AsyncAnthropic, model: str) -> str | None:
     try:
         await api.models.retrieve(model)
     except APIError as exc:
-        return f"`{model}` cannot be had: {_reason(exc)}."
+        return f"`{model}` cannot be had: {_reason(exc)}"
     return None
 
 
@@ -126,12 +126,11 @@ async def _work(talk: _Talk, request: str, hands: Hands, transcript: Transcript)
         hands.tally.tokens_read += _tokens_read(answer)
         hands.tally.tokens_written += answer.usage.output_tokens
         messages.append({"role": "assistant", "content": answer.content})
-        if answer.stop_reason == "tool_use":
-            results = [await _result(block, hands) for block in answer.content if isinstance(block, ToolUseBlock)]
-            transcript.add(results=results)
-            messages.append({"role": "user", "content": results})
-        elif answer.stop_reason != "pause_turn":
-            return None if answer.stop_reason in {"end_turn", "stop_sequence"} else answer.stop_reason
+        if answer.stop_reason != "tool_use":
+            return None if answer.stop_reason == "end_turn" else answer.stop_reason
+        results = [await _result(block, hands) for block in answer.content if isinstance(block, ToolUseBlock)]
+        transcript.add(results=results)
+        messages.append({"role": "user", "content": results})
     return f"was not done after {talk.bounds.turns} turns"
 
 
@@ -154,5 +153,4 @@ def _tokens_read(answer: Message) -> int:
 
 
 def _reason(exc: APIError) -> str:
-    status = f"{exc.status_code} " if isinstance(exc, APIStatusError) else ""
-    return f"{status}{type(exc).__name__}"
+    return f"{type(exc).__name__}, {exc.message}"

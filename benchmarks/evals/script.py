@@ -6,8 +6,8 @@ from functools import singledispatch
 from typing import Any
 
 from benchmarks.evals.fitting import Misfit, filled, fit, shown
-from benchmarks.evals.hands import Answer, Hands
-from benchmarks.evals.tasks import Push, Reading, Removal, Step, ToolCall, Write
+from benchmarks.evals.hands import Answer, Hands, outcome_of
+from benchmarks.evals.tasks import Edit, Push, Reading, Removal, Step, ToolCall, Write
 
 
 async def replay(script: tuple[Step, ...], hands: Hands, known: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ async def _call(step: ToolCall, hands: Hands, known: dict[str, Any]) -> None:
     answer = await hands.call(step.tool, filled(step.args, known))
     if step.refused is None:
         _must_answer(step.tool, answer)
-        fit(filled(step.expect or {}, known), answer.data, step.tool)
+        fit(filled(step.expect, known), answer.data, step.tool)
     else:
         fit({"error": {"code": step.refused}}, answer.data, step.tool)
     if step.save:
@@ -68,16 +68,15 @@ async def _call(step: ToolCall, hands: Hands, known: dict[str, Any]) -> None:
 async def _read(step: Reading, hands: Hands, known: dict[str, Any]) -> None:
     answer = await hands.read(filled(step.resource, known))
     _must_answer(step.resource, answer)
-    fit(filled(step.expect or {"$has": []}, known), answer.data, step.resource)
+    fit(filled(step.expect, known), answer.data, step.resource)
     if step.save:
         known[step.save] = answer.data
 
 
 def _must_answer(what: str, answer: Answer) -> None:
-    outcome = answer.data.get("outcome") if isinstance(answer.data, dict) else None
-    if answer.is_error and outcome is None:
+    if answer.is_error and outcome_of(answer) is None:
         raise Misfit(f"{what} fails: {shown(answer.text)}")
 
 
-def _change(path: str, to: str | Removal | Any) -> dict[str, Any]:
+def _change(path: str, to: str | Edit | Removal) -> dict[str, Any]:
     return {"path": path, **({"content": to} if isinstance(to, str) else to.model_dump())}

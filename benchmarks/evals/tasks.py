@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 FOLDER = Path(__file__).parent / "tasks"
 
 
+ANYTHING: dict[str, Any] = {"$has": []}
+"""What every answer fits."""
+
+
 class TaskInvalid(Exception):
     """A task file does not say what one has to say; the message names the file, the places and what is wrong there."""
 
@@ -51,14 +55,14 @@ class Push(Words):
 class ToolCall(Words):
     tool: str
     args: dict[str, Any] = {}
-    expect: Any = None
+    expect: Any = ANYTHING
     refused: str | None = Field(default=None, description="The code of the error that it must answer with.")
     save: str | None = None
 
 
 class Reading(Words):
     resource: str
-    expect: Any = None
+    expect: Any = ANYTHING
     save: str | None = None
 
 
