@@ -10,7 +10,7 @@ import anyio
 import pytest
 from anyio.streams.text import TextReceiveStream
 
-from tests.doubles.hosting import Hosted, hosted_settings, tokens_file
+from tests.doubles.hosting import DISCOVER, HEADERS, Hosted, hosted_settings, tokens_file
 from tests.system.processes import until_gone
 from tests.system.spawning import command
 
@@ -85,4 +85,44 @@ async def test_a_call_that_does_not_end_in_time_is_ended(tmp_path):
                 with anyio.fail_after(10):
                     assert 0 == await process.wait()
                 tasks.cancel_scope.cancel()
+    await until_gone(tmp_path)
+
+
+async def test_sigterm_under_load_loses_no_answer_and_lets_those_who_wait_for_their_turn_have_it(tmp_path):
+    async with serving(tmp_path, "--pushes", "1", "--principal-calls-per-minute", "0") as (host, process):
+        answers: list[tuple[int, str]] = []
+        outcomes: list[str] = []
+        said: set[str] = set()
+        waits = anyio.Event()
+
+        async def on_progress(done: float, total: float | None, doing: str | None) -> None:
+            said.add(doing or "")
+            if any(each.startswith("waiting for a turn") for each in said):
+                waits.set()
+
+        async def push(workspace: str) -> None:
+            host.furnish("tokens-file alice", workspace)
+            async with host.client(host.tokens["alice"], query=f"?workspace={workspace}") as world:
+                await world.hold({})
+                pushed = await world.client.call_tool("push", {}, progress_callback=on_progress)
+                outcomes.append(pushed.structured_content["outcome"])
+
+        async def call_until_refused() -> None:
+            async with host.http(host.tokens["alice"], **{**HEADERS, "Mcp-Method": "tools/list"}) as http:
+                while not answers or answers[-1][0] == 200:
+                    answer = await http.post(host.url, json={**DISCOVER, "method": "tools/list"})
+                    code = answer.json().get("code", "")
+                    answers.append((answer.status_code, code))
+
+        with anyio.fail_after(90):
+            async with anyio.create_task_group() as tasks:
+                for workspace in ("one", "two"):
+                    tasks.start_soon(push, workspace)
+                for _ in range(8):
+                    tasks.start_soon(call_until_refused)
+                await waits.wait()
+                process.send_signal(signal.SIGTERM)
+            assert 0 == await process.wait()
+        assert ["pushed", "pushed"] == outcomes
+        assert {(200, ""), (503, "draining")} == set(answers)
     await until_gone(tmp_path)
