@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Field
 
@@ -29,6 +29,22 @@ _Path = Annotated[str, AfterValidator(_plain)]
 
 class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Said(_Answer):
+    """One line of what our program says before its answer, or the answer."""
+
+    out: str | None = None
+    """What a command has written."""
+    open: int | None = None
+    """The number of a connection that a command has opened."""
+    data: tuple[int, Base64Bytes] | None = None
+    """What it has sent over a connection."""
+    end: int | None = None
+    """The connection over which it sends no more."""
+    gone: int | None = None
+    """The connection that it has closed."""
+    answer: dict[str, Any] | None = None
 
 
 class Differences(_Answer):

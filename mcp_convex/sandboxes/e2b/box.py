@@ -16,6 +16,7 @@ import e2b
 from pydantic import BaseModel
 
 from mcp_convex.domain.errors import DirectoryUnusable, SandboxError, SettingsInvalid
+from mcp_convex.sandboxes.e2b.answers import Said
 from mcp_convex.sandboxes.e2b.failures import lost, translated
 
 LIFETIME_S = 900
@@ -36,7 +37,7 @@ _LONGEST_MESSAGE = 128 * 1024 * 1024
 
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 Message = Mapping[str, Any]
-OnMessage = Callable[["Job", Message], Awaitable[None]]
+OnSaid = Callable[["Job", Said], Awaitable[None]]
 
 
 class Box:
@@ -99,11 +100,11 @@ class Box:
             finally:
                 await job.end()
 
-    async def start(self, task: str, request: Message, on_message: OnMessage) -> Job:
-        """Have the program begin with *task*; what it says before its answer goes to *on_message*."""
+    async def start(self, task: str, request: Message, on_said: OnSaid) -> Job:
+        """Have the program begin with *task*; what it says before its answer goes to *on_said*."""
         if not self._has_program:
             await self.write({})
-        job = Job(on_message, self.patience_s)
+        job = Job(on_said, self.patience_s)
         async with translated(self.patience_s):
             handle = await self._sandbox.commands.run(
                 f"exec node {_PROGRAM} {task}",
@@ -126,8 +127,8 @@ class Box:
 class Job:
     """One task of the program while it runs; `end` it in any case."""
 
-    def __init__(self, on_message: OnMessage, patience_s: float) -> None:
-        self._on_message = on_message
+    def __init__(self, on_said: OnSaid, patience_s: float) -> None:
+        self._on_said = on_said
         self._patience_s = patience_s
         self._pieces: list[str] = []
         self._length = 0
@@ -198,15 +199,15 @@ class Job:
         if self._length > _LONGEST_MESSAGE:
             raise lost()
         while newline:
-            await self._take(json.loads("".join(self._pieces)))
+            await self._take(Said.model_validate_json("".join(self._pieces)))
             head, newline, rest = rest.partition("\n")
             self._pieces, self._length = [head], len(head)
 
-    async def _take(self, message: Message) -> None:
-        if "answer" in message:
-            self._answer = message["answer"]
+    async def _take(self, said: Said) -> None:
+        if said.answer is not None:
+            self._answer = said.answer
         else:
-            await self._on_message(self, message)
+            await self._on_said(self, said)
 
 
 def _look_at(over: asyncio.Task[Any]) -> None:
@@ -215,8 +216,8 @@ def _look_at(over: asyncio.Task[Any]) -> None:
         over.exception()
 
 
-async def _nothing(_job: Job, _message: Message) -> None:
-    """Take a message that nobody waits for."""
+async def _nothing(_job: Job, _said: Said) -> None:
+    """Take what nobody waits for."""
 
 
 def _now() -> float:

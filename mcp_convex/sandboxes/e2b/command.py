@@ -13,7 +13,7 @@ from mcp_convex.domain.errors import SandboxError
 from mcp_convex.domain.models import FilePath
 from mcp_convex.domain.ports import Command, OnOutput
 from mcp_convex.sandboxes import convex_json
-from mcp_convex.sandboxes.e2b.answers import CommandEnded
+from mcp_convex.sandboxes.e2b.answers import CommandEnded, Said
 from mcp_convex.sandboxes.e2b.box import SECONDS_TO_END, Box, Job, Message
 from mcp_convex.sandboxes.e2b.failures import translated
 from mcp_convex.sandboxes.e2b.forwarding import Forwarder
@@ -109,11 +109,11 @@ class BoxedCommand:
         gate = GATE if command.gate else None
         self._job = await self.box.start("run", {**what, "gate": gate, **request}, self._hear)
 
-    async def _hear(self, job: Job, message: Message) -> None:
-        if "out" in message:
-            self.output(message["out"])
+    async def _hear(self, job: Job, said: Said) -> None:
+        if said.out is not None:
+            self.output(said.out)
         elif self._forwarder is not None:
-            await self._forwarder.hear(job, message)
+            await self._forwarder.hear(job, said)
 
 
 async def _sources(mirror: Mirror) -> dict[str, Any]:

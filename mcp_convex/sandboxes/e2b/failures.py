@@ -7,9 +7,29 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import e2b
+import httpx
+import pyqwest
+from connectrpc.errors import ConnectError
 
 from mcp_convex.domain.errors import ConvexMcpError, DiskFull, SandboxBusy, SandboxLost, SettingsInvalid
 
+_THEIRS = (
+    e2b.SandboxException,
+    e2b.AuthenticationException,
+    e2b.BuildException,
+    e2b.ServiceBusyException,
+    # Those of its libraries, where it lets them through.
+    ConnectError,
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    pyqwest.ReadError,
+    pyqwest.RemoteProtocolError,
+    pyqwest.TooManyRedirects,
+    pyqwest.WriteError,
+    OSError,  # also of TLS, and for what took too long
+    ValueError,  # an answer, of E2B's or of our program in the box, that is not what it should be
+)
 _Meaning = tuple[type[ConvexMcpError], str, str]
 _CHECK = "Have the operator run `mcp-convex e2b check`."
 _NO_TEMPLATE: _Meaning = (SettingsInvalid, "E2B does not accept the template, or the account may not use it.", _CHECK)
@@ -40,9 +60,9 @@ async def translated(within_s: float | None) -> AsyncGenerator[None]:
 
     The SDK's own limits are not enough: it does not keep them in every case.
 
-    Beside its own tree of exceptions the SDK lets through those of httpx and of json, bare ones, and the
-    cancellation of a stream that was ended under it: so everything is caught here, and most of it means that
-    the sandbox cannot be reached.
+    Beside its own tree of exceptions the SDK lets through those of its libraries, raises bare ones, and the
+    cancellation of a stream that was ended under it. Most of them mean that the sandbox cannot be reached. What
+    is none of theirs is a fault of ours, and goes through.
     """
     task = asyncio.current_task()
     cancelling = task.cancelling() if task else 0
@@ -55,7 +75,9 @@ async def translated(within_s: float | None) -> AsyncGenerator[None]:
         if task is None or task.cancelling() > cancelling:
             raise
         raise lost() from exc  # nobody cancelled this task: it is the stream's own
-    except Exception as exc:  # the adapter's edge: beside its own, the SDK lets through what its libraries raise
+    except Exception as exc:
+        if not isinstance(exc, _THEIRS) and type(exc) is not Exception:
+            raise
         raise _meaning(exc) from exc
 
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from mcp_convex.domain.errors import SandboxError
-from mcp_convex.sandboxes.e2b.box import Job, Message
+from mcp_convex.sandboxes.e2b.answers import Said
+from mcp_convex.sandboxes.e2b.box import Job
 
 _PIECE = 256 * 1024
 _MOST = 64
@@ -24,22 +25,20 @@ class Forwarder:
         self._writers: dict[int, asyncio.StreamWriter] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def hear(self, job: Job, message: Message) -> None:
-        """Take a message of the program's."""
-        if "open" in message and len(self._writers) < _MOST:
-            reader, writer = await asyncio.open_connection(*self._address)
-            self._writers[message["open"]] = writer
-            task = asyncio.create_task(self._answers(job, message["open"], reader))
+    async def hear(self, job: Job, said: Said) -> None:
+        """Take what the program says of a connection."""
+        if said.open is not None and len(self._writers) < _MOST:
+            reader, self._writers[said.open] = await asyncio.open_connection(*self._address)
+            task = asyncio.create_task(self._answers(job, said.open, reader))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        elif "data" in message:
-            number, data = message["data"]
-            await self._write(number, base64.b64decode(data))
-        elif "end" in message and message["end"] in self._writers:
+        elif said.data is not None:
+            await self._write(*said.data)
+        elif said.end in self._writers:
             with suppress(OSError):
-                self._writers[message["end"]].write_eof()
-        elif "gone" in message and message["gone"] in self._writers:
-            self._writers.pop(message["gone"]).close()
+                self._writers[said.end].write_eof()
+        elif said.gone in self._writers:
+            self._writers.pop(said.gone).close()
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 
 import anyio
+import e2b
+import httpx
 import pytest
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError
 
 from mcp_convex.domain.errors import DiskFull, SandboxBusy, SandboxLost, SettingsInvalid
 from mcp_convex.domain.models import FilePath
 from mcp_convex.domain.ports import Command, Sandbox
+from mcp_convex.sandboxes.e2b.failures import translated
 from tests.doubles.e2b.cloud import Fault
 from tests.doubles.e2b.opening import open_sandbox
 from tests.sandboxes.conftest import ignore, no_progress
@@ -103,10 +109,40 @@ async def test_a_deadline_ends_no_other_work_of_this_server(sandbox) -> None:
     assert "still here" == (await sandbox.exec(Command(["printf", "still here"], 10), on_output=ignore)).output
 
 
+@pytest.mark.parametrize(
+    ("theirs", "error"),
+    [
+        (e2b.RateLimitException("429"), SandboxBusy),
+        (e2b.SandboxException("no such template", status_code=404), SettingsInvalid),
+        (Exception("Command ended without an end event"), SandboxLost),
+        (httpx.RemoteProtocolError("cut"), SandboxLost),
+        (ssl.SSLError("handshake"), SandboxLost),
+        (ConnectError(Code.UNAVAILABLE, "gone"), SandboxLost),
+        (TimeoutError(), SandboxLost),
+    ],
+)
+async def test_what_the_sdk_raises_is_told_and_a_fault_of_ours_goes_through(theirs, error) -> None:
+    with pytest.raises(error):
+        async with translated(None):
+            raise theirs
+    for ours in (KeyError("name"), AttributeError("name"), TypeError("argument")):
+        with pytest.raises(type(ours)):
+            async with translated(None):
+                raise ours
+
+
 async def test_a_hostile_program_in_the_sandbox_is_told_as_a_lost_sandbox(sandbox, cloud) -> None:
     await sandbox.ensure(no_progress)
     [program] = cloud.alive[0].home.glob(".mcp-convex/program-*.cjs")
-    for answer in ('{"answer": {"changed": {"../../etc/passwd": "eA=="}}}', '{"answer": []}', "no json", "[1, 2]"):
+    for answer in (
+        '{"answer": {"changed": {"../../etc/passwd": "eA=="}}}',
+        '{"answer": []}',
+        '{"data": [1, 2, 3]}',
+        '{"open": {}}',
+        "no json",
+        "[1, 2]",
+        "7",
+    ):
         await sandbox.ensure(no_progress)
         program.write_text(f"console.log({answer!r})")
         with pytest.raises(SandboxLost):
