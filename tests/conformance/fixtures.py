@@ -28,10 +28,8 @@ from mcp.types import (
     ResourceTemplate,
     SamplingMessage,
     SetLevelRequestParams,
-    SubscribeRequestParams,
     TextContent,
     TextResourceContents,
-    UnsubscribeRequestParams,
 )
 
 from mcp_convex.boundary import ConvexServer
@@ -91,8 +89,6 @@ class ConformanceServer(ConvexServer):
         self.resource("test://watched-resource", mime_type="text/plain")(watched)
         self.resource("test://template/{id}/data", mime_type="application/json")(template)
         low = self._lowlevel_server
-        low.add_request_handler("resources/subscribe", SubscribeRequestParams, _nothing)
-        low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, _nothing)
         low.add_request_handler("logging/setLevel", SetLevelRequestParams, _nothing)
 
     async def list_resources(self) -> list[Resource]:

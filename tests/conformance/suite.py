@@ -54,6 +54,7 @@ async def served(folder: Path) -> AsyncIterator[str]:
         tools=lambda: offered(settings.toolsets, read_only=False),
         resources=lambda: RESOURCES,
         prompts=(),
+        deadline_s=settings.call_deadline_s,
     )
     ready, stopping, urls = anyio.Event(), anyio.Event(), []
 
