@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from contextlib import asynccontextmanager
 
@@ -183,6 +184,20 @@ async def test_what_needs_a_persons_consent_waits_for_a_push(tmp_path):
                 await services.targets.unlink()
             status = await dev.until(lambda now: not now["on"])
             assert "does not push to" in status["stopped_because"]
+
+
+async def test_an_env_var_that_a_push_lacked_needs_no_other_push_once_it_is_set(tmp_path):
+    config = 'import { defineApp } from "convex/server";\nimport { v } from "convex/values";\n'
+    config += "export default defineApp({ env: { GREETING: v.string() } });\n"
+    async with started(make_settings(tmp_path)) as dev:
+        await dev.world.write({"convex/convex.config.ts": config})
+        status = await dev.until_pushed("rejected")
+        assert "env_missing" == status["last_push"]["failure"]
+
+        await dev.world.content("set_env_vars", values={"GREETING": "hello"})
+        await dev.until_pushed()
+        events = json.loads((await dev.world.client.read_resource("convex://audit")).contents[0].text)["events"]
+        assert {"pushed", "rejected"} <= {event["outcome"] for event in events if "dev_server" == event["tool"]}
 
 
 async def test_production_is_refused_even_where_the_operator_allows_it(tmp_path):
