@@ -38,7 +38,7 @@ check: $(READY)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-bench: $(READY)
+bench: $(READY) postgres
 	@$(BIN)/python -m benchmarks.run
 
 # What agents get done: scripted ones, or a model with MODEL=name (or `default`) and ANTHROPIC_API_KEY. TASK=name for one.

@@ -32,6 +32,7 @@ from benchmarks.measures import (
     starts,
 )
 from benchmarks.projects import Bench, opened
+from benchmarks.stores import FEW, MANY, crowded_stores
 from mcp_convex import logs
 
 
@@ -81,6 +82,7 @@ async def figures(bench: Bench) -> list[Figure]:
     async with served_side_by_side(bench.folder) as over_http:
         served, served_bare = await side_by_side(*over_http, rounds=9)
     idle = await principal_cost(bench.folder)
+    crowded = await crowded_lists(bench.folder)
     return [
         Figure("push : npx convex dev --once, TypeScript 5.9", ours, plain, ours / plain, 0.48, "ratio"),
         Figure("push, armed : npx convex dev --once, TypeScript 5.9", armed, plain, armed / plain, 0.28, "ratio"),
@@ -104,6 +106,7 @@ async def figures(bench: Bench) -> list[Figure]:
         ),
         Figure("get_connection", looked, 0, 1000 * looked, 5, "ms"),
         Figure("get_connection over HTTP : a bare SDK tool", served, served_bare, served / served_bare, 1.43, "ratio"),
+        *crowded,
         Figure("an idle principal", idle, 0, idle / 1000, 50, "KB"),
         Figure("decrypting a credential", decrypted, 0, 1000 * decrypted, 1, "ms"),
         Figure("checking 1,000 files, none seen before", checked, 0, checked, 1, "s"),
@@ -113,6 +116,16 @@ async def figures(bench: Bench) -> list[Figure]:
         Figure("loop stood still meanwhile", stood_still, 0, 1000 * stood_still, 100, "ms"),
         Figure("memory after 50 pushes : after 5", late, early, late / early, 1.10, "ratio"),
     ]
+
+
+async def crowded_lists(folder: Path) -> list[Figure]:
+    """Measure `list_projects` in stores of either kind, with many projects in them and with few."""
+    found: list[Figure] = []
+    async with crowded_stores(folder) as stores:
+        for kind, measures in stores.items():
+            many, few = await side_by_side(*measures, rounds=99)
+            found.append(Figure(f"list_projects, {MANY:,} in {kind} : {FEW}", many, few, many / few, 1.3, "ratio"))
+    return found
 
 
 def show(found: list[Figure]) -> None:
