@@ -28,7 +28,7 @@ _MODULES = (
         "End convex/crons.ts with `export default crons;`, the result of `cronJobs()`.",
         r"crons?\.js[^\n]*(?:default|is not a)",
     ),
-    Repair(r"InvalidModules|InvalidCron", "Correct the schedule in convex/crons.ts.", r"convex/crons\.ts"),
+    Repair(r"InvalidModules", "Correct the schedule in convex/crons.ts.", r"convex/crons\.ts"),
     Repair(
         r"InvalidModules|No\w+DuringImport",
         "Move this into a handler: while modules load there is no database, network, randomness or clock.",
@@ -64,6 +64,13 @@ _MODULES = (
         "Rename the file: only letters, digits, underscores and periods, so `my_messages.ts` for `my-messages.ts`.",
         r"alphanumeric|valid path|[Pp]ath component",
     ),
+    Repair(
+        r"InvalidConfig",
+        "Correct convex/auth.config.ts, or give the env var that it reads a value that fits, with `set_env_vars`.",
+        r"auth\.config",
+    ),
+    Repair(r"InvalidConfig", "Correct the file or the setting that the message names."),
+    Repair(r"InvalidCron", "Correct the schedule in convex/crons.ts."),
     Repair(r"InvalidFunctionName", "Rename the export: letters, digits and underscores, starting with a letter."),
 )
 
@@ -178,6 +185,7 @@ _GATE = (
     Repair(r"deadline", "Call `push` again; if it runs out of time once more, push less at once."),
     Repair(r"unexpected_answer", "Tell the operator: what answers at this address may be no Convex deployment."),
     Repair(r"unexpected_request|gate_failed", "Tell the operator, and name this code."),
+    Repair(r"confirmation_needed", "Change the code so that nobody need be asked, or tell the person what would go."),
 )
 """The gate's own codes."""
 

@@ -94,6 +94,7 @@ def test_each_diagnostic_that_was_ever_seen_has_a_hint(name):
         ("TS2593", "Cannot find name 'describe'. Do you need to…", None, "Import `describe` from `vitest`"),
         ("TS2307", "Cannot find module './_generated/api'…", None, "`push` and `check_files` write it"),
         ("TS2307", "Cannot find module '@scope/pkg/deep'…", None, "Add `@scope/pkg` to `dependencies`"),
+        ("InvalidConfig", "convex/auth.config.ts: A must be an HTTPS URL", None, "the env var that it reads"),
         ("TS7022", "'x' implicitly has type 'any'…", None, "annotate the handler"),
         ("TS2551", "Property 'x' does not exist… Did you mean 'y'?", None, "Write `y`."),
         ("unresolved_import", 'Could not resolve "zod/v4"', None, "Add `zod` to `dependencies`"),
@@ -101,6 +102,30 @@ def test_each_diagnostic_that_was_ever_seen_has_a_hint(name):
 )
 def test_a_hint_says_the_smallest_repair(code, message, snippet, hint):
     assert hint in hint_for(code, message, snippet=snippet)
+
+
+OF_THE_CLI = """confirmation_needed package_json_missing package_json_invalid convex_not_a_dependency
+    external_package_invalid convex_json_invalid use_node_not_allowed use_node_in_component use_node_missing
+    reserved_folder two_auth_configs invalid_component_directory component_not_found tsconfig_missing compiler_missing
+    compiler_ended compiler_failed node_too_old generated_elsewhere cli_crashed cli_too_old unknown_setting https_file
+    file_changed program_crashed not_signed_in unreachable"""
+OF_THE_BUNDLER = """node_builtin missing_export duplicate_export duplicate_declaration missing_loader
+    assignment_to_constant await_outside_async top_level_await invalid_json syntax_error different-path-case"""
+OF_THE_DEPLOYMENT = """InvalidModules InvalidConfig InvalidFunctionName InvalidSchemaExport MissingSchemaExportError
+    InvalidTableName IndexNameReserved IndexNotUnique IndexFieldsContainId IndexFieldsContainCreationTime InvalidCron
+    InvalidAuthConfig InvalidConvexConfig InvalidDefinition InvalidEnvVarDeclaration InvalidExternalModules
+    SchemaValidationFailed SchemaEnforcementError SchemaOverwritten RaceDetected ConcurrentPush ModulesTooLarge
+    EnvironmentVariableValueTooLarge ProjectQuotaReached DeploymentPaused OperationNotPermitted BadDeployKey
+    AccessTokenInvalid ClientVersionUnsupported NodeVersionNotSupported InternalServerError Overloaded RateLimited
+    http_401 http_402 http_403 http_404 http_409 http_413 http_429 http_503"""
+OF_THE_GATE = """cli_deprecated convex_unreachable answer_cut_off no_answer unexpected_answer deadline
+    finish_unconfirmed push_too_large unexpected_request gate_failed"""
+OF_NPM = "npm_E404 npm_ETARGET npm_ERESOLVE npm_EJSONPARSE npm_EUSAGE npm_ECONNRESET npm_EINTEGRITY npm_EBADENGINE"
+
+
+@pytest.mark.parametrize("code", f"{OF_THE_CLI} {OF_THE_BUNDLER} {OF_THE_DEPLOYMENT} {OF_THE_GATE} {OF_NPM}".split())
+def test_each_class_has_a_hint_whatever_its_message_says(code):
+    assert hint_for(code, "")
 
 
 def test_what_nobody_foresaw_has_no_hint():
