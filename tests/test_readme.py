@@ -94,6 +94,24 @@ def reliability_table():
             "tests/identity/test_tokens.py",
         ),
         (
+            "one principal takes what they can get",
+            "more calls, pushes, workspaces and streams than anybody may have, in both protocol eras",
+            "they wait or are told when to call again, and nobody else notices",
+            "tests/server/test_limits.py tests/limits",
+        ),
+        (
+            "the store is away",
+            "PostgreSQL stopped and started under a server",
+            "`/readyz` says so while `/healthz` does not, and is ready again by itself",
+            "tests/server/test_watching.py",
+        ),
+        (
+            "SIGTERM under load",
+            "8 callers, and two pushes of which one waits for its turn",
+            "each call is answered, by its answer or by 503; both pushes go live",
+            "tests/system/test_serve.py",
+        ),
+        (
             "SIGTERM in the midst of a push over HTTP",
             "in both protocol eras",
             "the push is answered, and the next call gets 503",
