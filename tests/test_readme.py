@@ -82,6 +82,24 @@ def reliability_table():
             "tests/services/test_projects.py tests/services/test_fault_matrix.py",
         ),
         (
+            "one of several servers is killed",
+            "SIGKILL in the midst of a push, and of making a project",
+            "another goes on after its lease: one push is recorded, and there is one project",
+            "tests/system/test_replica_killed.py",
+        ),
+        (
+            "each request meets another server",
+            "the main job with a question to the person, pages, sandboxes at E2B, announcements",
+            "as from one server",
+            "tests/server/test_replicas.py",
+        ),
+        (
+            "PostgreSQL restarts, dies, refuses, or has another clock",
+            "in the midst of writes by four; killed in a transaction; an hour off, both ways",
+            "calls wait or may be repeated; what was acknowledged is kept, once",
+            "tests/store/test_postgres.py",
+        ),
+        (
             "requests over HTTP that no client sends",
             f"{test_fuzzed.REQUESTS}: methods, paths, headers and bodies at random",
             "each is answered, and none by a fault of the server",
