@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from mcp_convex.domain.errors import InstallFailed, SandboxError, SandboxLost
 from mcp_convex.domain.secrets import redact
 from mcp_convex.sandboxes.e2b.box import LIFETIME_S, Box
-from mcp_convex.sandboxes.e2b.failures import translated
+from mcp_convex.sandboxes.e2b.failures import silent, translated
 from mcp_convex.sandboxes.e2b.template import CPUS, MEMORY_MB, definition
 
 _APP = "mcp-convex"
@@ -90,7 +90,7 @@ class Account:
         Raises:
             SandboxError: E2B does not answer, or does not accept the key.
         """
-        async with translated(self._patience_s):
+        async with translated(self._patience_s, silent):
             return await self._templates.exists(self.template)
 
     async def build_template(self, folder: Path, on_line: Callable[[str], None]) -> None:
@@ -102,7 +102,7 @@ class Account:
             SandboxError: E2B does not answer, or does not accept the key.
         """
         try:
-            async with translated(_BUILD_S):
+            async with translated(_BUILD_S, silent):
                 await self._templates.build(
                     definition(folder),
                     self.template,
@@ -119,7 +119,7 @@ class Account:
             raise
 
     async def _made(self, tag: str, key: str) -> Box:
-        async with translated(self._patience_s):
+        async with translated(self._patience_s, silent):
             made = await self._sandboxes.create(
                 self._settings.template,
                 timeout=LIFETIME_S,
@@ -132,7 +132,7 @@ class Account:
 
     async def _tagged(self, tag: str) -> list[str]:
         found: list[e2b.SandboxInfo] = []
-        async with translated(self._patience_s):
+        async with translated(self._patience_s, silent):
             pages = self._sandboxes.list(query=e2b.SandboxQuery(metadata=_marks(tag)))
             while pages.has_next:
                 found += await pages.next_items()
@@ -141,7 +141,7 @@ class Account:
     async def _attached(self, sandbox_id: str) -> Box | None:
         """Attach to a sandbox; None where it ended meanwhile, or is ended, since it cannot be resumed any more."""
         try:
-            async with translated(self._patience_s):
+            async with translated(self._patience_s, silent):
                 return Box(await self._sandboxes.connect(sandbox_id, timeout=LIFETIME_S), self._patience_s)
         except SandboxLost as exc:
             if not isinstance(exc.__cause__, (e2b.NotFoundException, e2b.GuestUnresponsiveException)):
@@ -151,7 +151,7 @@ class Account:
 
     async def _end(self, sandbox_id: str) -> None:
         with suppress(SandboxError):  # its lifetime ends it
-            async with translated(self._patience_s):
+            async with translated(self._patience_s, silent):
                 await self._sandboxes.kill(sandbox_id)
 
 

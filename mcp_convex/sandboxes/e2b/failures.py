@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import e2b
@@ -53,10 +53,26 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], _Meaning], ...] = (
 )
 
 
+def lost() -> SandboxLost:
+    """Return what is to be said when a sandbox is gone, or does not answer."""
+    return SandboxLost(
+        "The sandbox of this workspace vanished or cannot be reached. Its files are kept on this side.",
+        next_step="Make the same call again: another sandbox is started if need be.",
+    )
+
+
+def silent() -> SandboxLost:
+    """Return what is to be said when it is E2B itself that does not answer."""
+    return SandboxLost(
+        "E2B cannot be reached, or does not answer as it should.",
+        next_step="Do the same again in a minute. If it stays so, have the operator look at this machine's network.",
+    )
+
+
 @asynccontextmanager
-async def translated(within_s: float | None) -> AsyncGenerator[None]:
+async def translated(within_s: float | None, otherwise: Callable[[], SandboxLost] = lost) -> AsyncGenerator[None]:
     """
-    Bound the block to *within_s* seconds, and translate what it raises.
+    Bound the block to *within_s* seconds, and translate what it raises; what says no more becomes *otherwise*.
 
     The SDK's own limits are not enough: it does not keep them in every case.
 
@@ -74,26 +90,18 @@ async def translated(within_s: float | None) -> AsyncGenerator[None]:
     except asyncio.CancelledError as exc:
         if task is None or task.cancelling() > cancelling:
             raise
-        raise lost() from exc  # nobody cancelled this task: it is the stream's own
+        raise otherwise() from exc  # nobody cancelled this task: it is the stream's own
     except Exception as exc:
         if not isinstance(exc, _THEIRS) and type(exc) is not Exception:
             raise
-        raise _meaning(exc) from exc
+        raise _meaning(exc, otherwise) from exc
 
 
-def lost() -> SandboxLost:
-    """Return what is to be said when a sandbox is gone, or does not answer."""
-    return SandboxLost(
-        "The sandbox of this workspace vanished or cannot be reached. Its files are kept on this side.",
-        next_step="Make the same call again: another sandbox is started if need be.",
-    )
-
-
-def _meaning(exc: Exception) -> ConvexMcpError:
+def _meaning(exc: Exception, otherwise: Callable[[], SandboxLost]) -> ConvexMcpError:
     found = next((meaning for kinds, meaning in _MEANINGS if isinstance(exc, kinds)), None)
     if found is None and isinstance(exc, e2b.SandboxException) and exc.status_code in {400, 403, 404}:
         found = _NO_TEMPLATE
     if found is None:
-        return lost()
+        return otherwise()
     error, message, next_step = found
     return error(message, next_step=next_step)
