@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from mcp_convex.domain.models import ConvexFunction
 from mcp_convex.domain.ports import PushTerms
 from mcp_convex.domain.ports.checks import QueriedIndex
 from mcp_convex.domain.pushes import Changes, Diagnostic
@@ -14,23 +15,23 @@ _MOST_NAMES = 20
 
 
 def consent_needed(
-    changes: Changes, terms: PushTerms, queried: Collection[QueriedIndex] = ()
+    changes: Changes, terms: PushTerms, live: Collection[ConvexFunction], queried: Collection[QueriedIndex] = ()
 ) -> tuple[Diagnostic, ...]:
     """
     Return what the push would do that a person has to agree to first; nothing once they have.
 
-    Public functions that disappear or become internal count only where the caller said what is
-    live: clients may still call them. Internal ones are the app's own business, and so are indexes
+    Public functions that disappear or become internal count only where it is known what is *live*:
+    clients may still call them. Internal ones are the app's own business, and so are indexes
     that go, unless they are among *queried*: then the functions that ask for them would fail.
     """
     if terms.consented:
         return ()
-    needed = (*_removals(changes, terms), *_dropped(changes, queried), *_backfills(changes))
+    needed = (*_removals(changes, live), *_dropped(changes, queried), *_backfills(changes))
     return tuple(diagnostic for diagnostic in needed if diagnostic.message not in terms.agreed)
 
 
-def _removals(changes: Changes, terms: PushTerms) -> Iterator[Diagnostic]:
-    public = {function.name for function in terms.live_functions or () if function.visibility == "public"}
+def _removals(changes: Changes, live: Collection[ConvexFunction]) -> Iterator[Diagnostic]:
+    public = {function.name for function in live if function.visibility == "public"}
     if gone := [name for name in changes.functions.removed if name in public]:
         yield Diagnostic(
             code="functions_removed",

@@ -41,6 +41,7 @@ from mcp_convex.broker.wire import (
     SchemaStatus,
     Wire,
 )
+from mcp_convex.domain.models import ConvexFunction
 from mcp_convex.domain.pushes import Changes
 
 W = TypeVar("W", bound=Wire)
@@ -59,6 +60,7 @@ class _Started:
     pushed: Hashes
     contents: Contents
     changes: Changes
+    live_before: tuple[ConvexFunction, ...]
 
 
 class PushSession(Session):
@@ -117,7 +119,8 @@ class PushSession(Session):
         answer = json.loads(reply.body)
         known = self._memory.recall()
         contents = pushed_contents(request, known)
-        before = Before(hashes=self._before or {}, contents=known, functions=self._terms.live_functions)
+        live = await self._terms.live_functions() if self._terms.live_functions else None
+        before = Before(hashes=self._before or {}, contents=known, functions=live)
         changes = await self._foreseen(changes_of(request, started, before, contents), body, started)
         self._start = _Started(
             answer=reply.body,
@@ -125,6 +128,7 @@ class PushSession(Session):
             pushed=pushed_hashes(request),
             contents=contents,
             changes=changes,
+            live_before=live or (),
         )
         self._changes = changes
         self._schema_fits = self._typed = False
@@ -210,7 +214,7 @@ class PushSession(Session):
             Ended: It waits for consent.
         """
         ask = self._terms.queried_indexes if start.changes.indexes.removed and not self._terms.consented else None
-        needed = consent_needed(start.changes, self._terms, await ask() if ask else ())
+        needed = consent_needed(start.changes, self._terms, start.live_before, await ask() if ask else ())
         if needed and self._terms.purpose == "push":
             raise Ended("needs_consent", needed)
         for diagnostic in needed:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import anyio
 
@@ -57,6 +58,8 @@ from mcp_convex.services.env_file import EnvFile
 from mcp_convex.services.env_needs import needed_env_vars
 from mcp_convex.services.snapshots import LAST_PUSHED, SnapshotService
 from mcp_convex.services.targets import TargetService
+
+T = TypeVar("T")
 
 _LIVE_FUNCTIONS_S = 5.0
 """Seconds that a push waits to learn what is live, which it can do without."""
@@ -174,8 +177,10 @@ class PushService:
             return await self._kept(_unreached(exc, time.monotonic() - started), sources)
         if asked.purpose == "push":
             self._policy.check_write(reach.target)
-        async with self._ports.leases.hold(f"deployment:{reach.target.url}", ttl_s=self._bounds.lease_s):
-            live_functions = await self._live_functions(reach)
+        async with (
+            _beside(self._live_functions(reach)) as live_functions,
+            self._ports.leases.hold(f"deployment:{reach.target.url}", ttl_s=self._bounds.lease_s),
+        ):
             terms = PushTerms(
                 purpose=asked.purpose,
                 reach=reach,
@@ -360,6 +365,17 @@ class PushService:
             return await self._env_file.point_at(target)
         except ConvexMcpError as exc:  # the code is live, whatever becomes of this file
             return (f"`.env.local` could not be written: {exc.message}",)
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, T]) -> AsyncGenerator[Callable[[], Awaitable[T]]]:
+    """Do *work* while the block runs, and yield what waits for its result."""
+    task = asyncio.create_task(work)
+    try:
+        yield lambda: asyncio.shield(task)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _missing(env_var: EnvVar) -> Diagnostic:

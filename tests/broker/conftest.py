@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from mcp_convex.broker import LocalGate, Tuning
+from mcp_convex.domain.models import ConvexFunction
 from mcp_convex.domain.ports import GateSession, PushTerms
 from tests.doubles.deployment import FakeDeployment, fake_deployment
 from tests.doubles.projects import convex_project
@@ -114,6 +115,11 @@ def opened(gate: LocalGate, deployment: FakeDeployment):
         async def on_stage(stage):
             stages.append(stage)
 
+        async def live_functions() -> tuple[ConvexFunction, ...] | None:
+            return live
+
+        live = terms.get("live_functions")
+        terms["live_functions"] = live_functions
         chosen = {"purpose": "push", "reach": deployment.reach, "deadline_s": 20.0} | terms
         async with (
             (await gate.hold()).open(PushTerms(**chosen), on_stage) as session,

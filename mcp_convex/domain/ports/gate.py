@@ -28,8 +28,8 @@ class PushTerms:
     """Nobody needs to be asked: a person pushes themselves, or the deployment is for trying."""
     agreed: frozenset[str] = frozenset()
     """The messages of an earlier `needs_consent` that the person has said yes to; anything else is asked anew."""
-    live_functions: tuple[ConvexFunction, ...] | None = None
-    """What is live now, so that the gate can say what a push adds and removes; None where nobody asked."""
+    live_functions: Callable[[], Awaitable[tuple[ConvexFunction, ...] | None]] | None = None
+    """Tells what is live, so that the gate can say what a push adds and removes, if that can be told."""
     root: PurePosixPath | None = None
     """The project's folder as the CLI sees it, for imports that are named by an absolute path."""
     linked: tuple[PurePosixPath, ...] = ()
