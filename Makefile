@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench eval conformance
+.PHONY: demo test check bench eval conformance soak
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +44,10 @@ bench: $(READY) postgres
 # What agents get done: scripted ones, or a model with MODEL=name (or `default`) and ANTHROPIC_API_KEY. TASK=name for one.
 eval: $(READY)
 	@$(BIN)/python -m benchmarks.evals $(TASK) $(if $(MODEL),--model $(MODEL))
+
+# Two servers on one PostgreSQL under load: MINUTES=15 unless said otherwise.
+soak: $(READY) postgres
+	@$(BIN)/python -W ignore -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 # The official suite, in both protocol revisions; the last line counts.
 conformance: $(READY)

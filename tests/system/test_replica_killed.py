@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import anyio
 import httpx2
 import pytest
-from anyio.streams.text import TextReceiveStream
 from starlette.responses import Response
 
 from mcp_convex.domain.connections import Team, TeamId
@@ -21,10 +17,11 @@ from mcp_convex.server.adapters import open_the_store
 from tests.doubles.cloud import FakeCloud, fake_cloud
 from tests.doubles.cloud_records import FakeTeam
 from tests.doubles.deployment import Fault, KeepsSilent, fake_deployment
-from tests.doubles.hosting import DISCOVER, HEADERS, Hosted, hosted_settings, tokens_file
+from tests.doubles.hosting import DISCOVER, HEADERS, Hosted, tokens_file
 from tests.doubles.replicas import shared_environment
 from tests.store.records import connection, token
-from tests.system.spawning import LEASE_S, command
+from tests.system.servers import Servers
+from tests.system.spawning import LEASE_S
 from tests.world import APP
 
 pytestmark = pytest.mark.anyio
@@ -42,33 +39,6 @@ class Holds(Fault):
         self.reached.set()
         await closing.wait()
         return right
-
-
-@dataclass
-class Servers:
-    """Makes servers of one database, with a data directory each."""
-
-    folder: Path
-    environ: dict[str, str]
-    file: Path
-    tokens: dict[str, str]
-
-    @asynccontextmanager
-    async def one(self, name: str):
-        """Spawn a server, and give it with its process."""
-        places = {"workspaces_dir": str(self.folder / "workspaces"), "tokens_file": str(self.file)}
-        settings = hosted_settings(self.folder / name, self.environ, **places)
-        flags = [word for flag, place in places.items() for word in (f"--{flag.replace('_', '-')}", place)]
-        argv = [*command(settings, "serve"), "--listen-port", "0", "--no-armed-pushes", *flags]
-        async with await anyio.open_process(argv, stderr=None, env={**os.environ, **self.environ}) as process:
-            try:
-                with anyio.fail_after(60):
-                    said = await TextReceiveStream(process.stdout).receive()
-                url = said.removeprefix("Serving at ").strip().rstrip(".")
-                yield Hosted(settings, url=url, tokens=self.tokens), process
-            finally:
-                if process.returncode is None:
-                    process.kill()
 
 
 @pytest.fixture
