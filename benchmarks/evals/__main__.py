@@ -46,7 +46,7 @@ async def main(argv: list[str], environ: Mapping[str, str], folder: Path = FOLDE
     try:
         tasks = load_all(tuple(options.tasks), folder)
         if model := options.model or environ.get("EVAL_MODEL"):
-            await evaluate_model(tasks, model, environ, turns=options.turns)
+            await evaluate_model(tasks, model, environ, options)
             return 0
         scores = await evaluate(tasks, scripted, limit_s=SCRIPT_LIMIT_S)
     except (CannotMeasure, TaskInvalid) as exc:
@@ -55,7 +55,9 @@ async def main(argv: list[str], environ: Mapping[str, str], folder: Path = FOLDE
     return int(not all(score.holds for score in scores))
 
 
-async def evaluate_model(tasks: Iterable[Task], name: str, environ: Mapping[str, str], *, turns: int) -> list[Score]:
+async def evaluate_model(
+    tasks: Iterable[Task], name: str, environ: Mapping[str, str], options: argparse.Namespace
+) -> list[Score]:
     """
     Have a model play every task; `default` stands for one that is current.
 
@@ -71,12 +73,13 @@ async def evaluate_model(tasks: Iterable[Task], name: str, environ: Mapping[str,
     from benchmarks.evals.model import DEFAULT_MODEL, RETRIES, Bounds, ModelAgent, unusable  # noqa: PLC0415 - as above
 
     model = DEFAULT_MODEL if name == "default" else name
-    folder = TRANSCRIPTS / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{model}"
+    folder = options.transcripts / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{model}"
     async with AsyncAnthropic(api_key=key, base_url=environ.get("ANTHROPIC_BASE_URL"), max_retries=RETRIES) as api:
         if why := await unusable(api, model):
             raise CannotMeasure(why)
         print(f"{model}; transcripts in {folder}")
-        return await evaluate(tasks, ModelAgent(api, model, folder, Bounds(turns=turns)), limit_s=MODEL_LIMIT_S)
+        agent = ModelAgent(api, model, folder, Bounds(turns=options.turns))
+        return await evaluate(tasks, agent, limit_s=MODEL_LIMIT_S)
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -84,6 +87,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="such as 01 or todo-list; without any, all of them")
     parser.add_argument("--model", help="have this model of Anthropic's play, or `default`; EVAL_MODEL says it too")
     parser.add_argument("--turns", type=int, default=40, help="the most answers that a model may give in a task")
+    parser.add_argument("--transcripts", type=Path, default=TRANSCRIPTS, help="where those of a model are kept")
     return parser.parse_args(argv)
 
 

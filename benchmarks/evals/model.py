@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from anthropic import APIError, AsyncAnthropic
 from anthropic.types import Message, MessageParam, ToolParam, ToolResultBlockParam, ToolUseBlock
+from mcp.types import TextContent
 
 from benchmarks.evals.fitting import filled
 from benchmarks.evals.hands import Answer, Hands
@@ -78,12 +79,21 @@ class ModelAgent:
         """Work on *task* until the model says that it is done; return why it stopped if it did before."""
         secrets = (*stage.secrets, self._api.api_key or "")
         transcript = Transcript(self._transcripts / f"{task.name}.jsonl", secrets)
-        request = str(filled(task.request, stage.known))
+        request = await _request(task, stage)
         transcript.add(task=task.name, model=self._model, request=request)
         talk = _Talk(self._api, self._model, self._bounds, await _opening(stage.client))
         stopped = await _work(talk, request, stage.hands, transcript)
         transcript.add(stopped=stopped, tally=stage.hands.tally)
         return stopped
+
+
+async def _request(task: Task, stage: Stage) -> str:
+    said = str(filled(task.request, stage.known))
+    if task.prompt is None:
+        return said
+    prompt = await stage.client.get_prompt(task.prompt.name, task.prompt.arguments)
+    texts = [message.content.text for message in prompt.messages if isinstance(message.content, TextContent)]
+    return "\n\n".join([*texts, said])
 
 
 @dataclass(frozen=True)

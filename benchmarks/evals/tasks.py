@@ -200,12 +200,20 @@ class Person(Words):
     types: dict[str, str] = Field(default={}, description="Secret env vars that they know, by name.")
 
 
+class Prompt(Words):
+    """A prompt of the server that the person picks in their client; a model finds its text before the request."""
+
+    name: str
+    arguments: dict[str, str] = {}
+
+
 class Task(Words):
     """One job for an agent, on a workspace and a deployment of its own."""
 
     name: str
     size: Literal["small", "medium", "large"]
     request: str = Field(min_length=20, description="What the person asks for, with the names that the holds rely on.")
+    prompt: Prompt | None = None
     linked: bool = Field(default=False, description="To a deployment that is not for trying, as a self-hosted one.")
     outside: str | None = Field(default=None, description="What a service says that functions find at `${outside}`.")
     start: tuple[State, ...] = Field(default=(), description="States that were pushed one after the other.")

@@ -12,9 +12,8 @@ from anthropic import AsyncAnthropic
 from benchmarks.evals.__main__ import main
 from benchmarks.evals.hands import Hands
 from benchmarks.evals.model import Bounds, ModelAgent
-from benchmarks.evals.playing import play
 from benchmarks.evals.stage import opened
-from benchmarks.evals.tasks import load_all
+from benchmarks.evals.tasks import Prompt, load_all
 from tests.doubles.messages_api import KEY, MODEL, Fails, Says, messages_api
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +66,7 @@ def work(webhook, anthropic, api, tmp_path):
     return work
 
 
-async def test_a_model_does_a_task_with_the_tools_of_the_server(anthropic, api, tmp_path):
+async def test_a_model_does_a_task_with_the_tools_of_the_server(api, tmp_path, capsys):
     (task,) = load_all(("01",))
     first, repair = task.script[0].write, task.script[1].write
     schema = first["convex/schema.ts"].replace(repair["convex/schema.ts"].old, repair["convex/schema.ts"].new)
@@ -80,11 +79,14 @@ async def test_a_model_does_a_task_with_the_tools_of_the_server(anthropic, api, 
             DONE,
         ]
     )
-    score = await play(task, ModelAgent(anthropic, MODEL, tmp_path), limit_s=60)
+    environ = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": api.url}
 
-    assert score.holds, (score.stopped, score.misfits)
-    assert (6, [True]) == (score.tally.calls, score.tally.pushes)
-    assert (4400, 40) == (score.tally.tokens_read, score.tally.tokens_written)
+    assert 0 == await main(["01", "--model", MODEL, "--transcripts", str(tmp_path)], environ)
+    said = capsys.readouterr().out.splitlines()
+    assert ["yes", "green", "1", "6"] == said[2].split()[1:5]
+    assert said[3].startswith("1 of 1 hold; first push green 1/1; pushes to green 1.00 mean; 6 calls; ")
+    assert said[3].endswith("; 4,440 tokens, 40 of them written")
+    assert [f"{task.name}.jsonl"] == [path.name for path in tmp_path.glob(f"*-{MODEL}/*")]
     assert task.request == api.asked[0]["messages"][0]["content"]
     assert "write_files" in api.asked[0]["system"]
     assert {"push", "read_mcp_resource"} <= {tool["name"] for tool in api.asked[0]["tools"]}
@@ -92,6 +94,17 @@ async def test_a_model_does_a_task_with_the_tools_of_the_server(anthropic, api, 
     assert ("toolu_0002", False) == (guideline["tool_use_id"], guideline["is_error"])
     assert "withIndex" in guideline["content"]
     assert [False, True] == [result["is_error"] for result in api.asked[3]["messages"][6]["content"]]
+
+
+async def test_a_prompt_that_the_person_picks_comes_before_what_they_ask_for(webhook, anthropic, api, tmp_path):
+    task, stage = webhook
+    api.coming = deque([DONE])
+    picked = task.model_copy(update={"prompt": Prompt(name="fix_a_failed_push")})
+    await ModelAgent(anthropic, MODEL, tmp_path)(picked, stage)
+    asked = api.asked[0]["messages"][0]["content"]
+
+    assert asked.endswith(f"\n\n{task.request}")
+    assert "push" in asked.removesuffix(task.request)
 
 
 async def test_a_request_that_is_refused_for_now_is_repeated_when_the_api_says(work, api):
