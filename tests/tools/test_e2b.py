@@ -125,12 +125,12 @@ async def test_a_tool_that_meets_a_vanished_sandbox_does_its_work_and_says_so_on
     assert before == world.cloud.count(CREATE)
 
 
-@pytest.mark.parametrize("requests", [2, 6])
-async def test_a_push_whose_sandbox_dies_in_the_midst_recovers_by_itself(world, requests) -> None:
+@pytest.mark.parametrize(("requests", "befalls"), [(2, "kills"), (6, "kills"), (4, "pauses")])
+async def test_a_push_whose_sandbox_dies_or_pauses_in_the_midst_recovers_by_itself(world, requests, befalls) -> None:
     await world.content("push")
     before = world.cloud.count(CREATE)
     await world.write({"convex/notes.ts": NOTES.replace("take(3)", f"take({requests})")})
-    world.cloud.faults.append(Fault("SendInput", kills=True, skip=requests))
+    world.cloud.faults.append(Fault("SendInput", skip=requests, **{befalls: True}))
     pushed = await world.content("push")
     assert "pushed" == pushed["outcome"], pushed
     assert before + 1 >= world.cloud.count(CREATE)

@@ -40,6 +40,8 @@ class Fault:
     """No answer comes."""
     kills: bool = False
     """The sandbox dies first, so that the request finds it gone."""
+    pauses: bool = False
+    """The sandbox is paused first: its streams are cut, and what runs in it goes on once it is resumed."""
     skip: int = 0
     """How many such requests are served before."""
 
@@ -131,6 +133,9 @@ class E2BCloud:
         if fault.kills:
             for box in self.boxes.values():
                 await box.end()
+        if fault.pauses:
+            for box in self.alive:
+                await box.pause()
         if fault.stalls:
             await self._over.wait()
 
