@@ -22,6 +22,8 @@ from mcp_convex.store.encryption import Cipher
 
 Measure = Callable[[], Awaitable[float]]
 
+_SECONDS_TO_LOAD = 5
+_SECONDS_OF_WAITING = 5
 _FILES = 100
 _CREDENTIALS = 1000
 _INITIALIZE = {
@@ -188,6 +190,20 @@ async def decryption() -> float:
     for each in sealed:
         assert cipher.open(each, place).startswith("dev:")
     return (time.monotonic() - started) / _CREDENTIALS
+
+
+async def waiting() -> tuple[float, float]:
+    """Return the memory in MB of the CLI that waits for the next push, and the ms a second that it computes."""
+    await asyncio.sleep(_SECONDS_TO_LOAD)
+    (cli,) = [process for process in psutil.Process().children(recursive=True) if _is_cli(process.cmdline())]
+    before = sum(cli.cpu_times()[:2])
+    await asyncio.sleep(_SECONDS_OF_WAITING)
+    spent = sum(cli.cpu_times()[:2]) - before
+    return cli.memory_full_info().pss / 1e6, 1000 * spent / _SECONDS_OF_WAITING
+
+
+def _is_cli(command: Sequence[str]) -> bool:
+    return any(part.endswith("cli.bundle.cjs") for part in command[1:2])
 
 
 async def memory(bench: Bench) -> tuple[float, float]:

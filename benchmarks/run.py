@@ -30,6 +30,7 @@ from benchmarks.measures import (
     memory,
     pushes,
     starts,
+    waiting,
 )
 from benchmarks.projects import Bench, opened
 from benchmarks.stores import FEW, MANY, crowded_stores
@@ -70,6 +71,7 @@ async def figures(bench: Bench) -> list[Figure]:
     """Measure everything that has a limit."""
     ours, armed, bare, plain = await side_by_side(*pushes(bench), rounds=9)
     start, their_start = await side_by_side(*starts(bench), rounds=15)
+    held, busy = await waiting()
     written, written_plainly = await side_by_side(*files_written(bench), rounds=9)
     listed, listed_by_api = await side_by_side(*env_vars_listed(bench), rounds=99)
     (looked,) = await side_by_side(connections_looked_at(bench), rounds=99)
@@ -85,7 +87,11 @@ async def figures(bench: Bench) -> list[Figure]:
     crowded = await crowded_lists(bench.folder)
     return [
         Figure("push : npx convex dev --once, TypeScript 5.9", ours, plain, ours / plain, 0.48, "ratio"),
-        Figure("push, armed : npx convex dev --once, TypeScript 5.9", armed, plain, armed / plain, 0.28, "ratio"),
+        Figure(
+            "write to live, armed : npx convex dev --once, TypeScript 5.9", armed, plain, armed / plain, 0.22, "ratio"
+        ),
+        Figure("memory of a CLI that waits", held, 0, held, 100, "MB"),
+        Figure("what a CLI that waits computes in a second", busy, 0, busy, 5, "ms"),
         Figure("push : the same CLI with our flags, no gate", ours, bare, ours / bare, 1.10, "ratio"),
         Figure("spawn to first answer : convex mcp start", start, their_start, start / their_start, 1.15, "ratio"),
         Figure(
