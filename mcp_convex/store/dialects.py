@@ -88,7 +88,7 @@ def writes_one_at_a_time(engine: AsyncEngine) -> bool:
 def lock_schema(connection: Connection) -> None:
     """Let no other process migrate until this transaction ends. SQLite's writing transactions do so by themselves."""
     if connection.dialect.name == "postgresql":
-        # Another's migration, and this one, may take longer than any call.
+        # Another's migration, and this one, may take longer than a call waits for anything.
         for bound in ("lock_timeout", "statement_timeout"):
             connection.execute(text(f"SET LOCAL {bound} = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import Column, select, update
+from sqlalchemy import Column, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mcp_convex.domain.ports import (
@@ -39,6 +39,9 @@ from mcp_convex.store.schema import bring_to_head
 from mcp_convex.store.snapshots import SqlSnapshotStore
 from mcp_convex.store.tables import ENCRYPTED, place, targets
 from mcp_convex.store.targets import SqlTargetStore
+
+_AT_ONCE = 500
+"""Rows that a rotation holds in memory: files are among them."""
 
 
 class Store:
@@ -83,14 +86,24 @@ class Store:
 
     async def _rotate(self, connection: AsyncConnection, column: Column[bytes]) -> int:
         key = column.table.primary_key.columns
-        sealed_ones = select(*key, column).where(column.is_not(None)).with_for_update()
+        sealed_ones = select(*key, column).where(column.is_not(None)).order_by(*key).limit(_AT_ONCE).with_for_update()
         rows = (await connection.execute(sealed_ones)).all()
-        for *identity, sealed in rows:
-            belongs = place(column, *identity)
-            anew = self._cipher.seal(self._cipher.open(sealed, belongs), belongs)
-            of_row = (part == value for part, value in zip(key, identity, strict=True))
-            await connection.execute(update(column.table).where(*of_row).values({column: anew}))
-        return len(rows)
+        count = len(rows)
+        while rows:
+            for *identity, sealed in rows:
+                await self._seal_anew(connection, column, identity, sealed)
+            rows = (await connection.execute(sealed_ones.where(tuple_(*key) > tuple_(*rows[-1][:-1])))).all()
+            count += len(rows)
+        return count
+
+    async def _seal_anew(
+        self, connection: AsyncConnection, column: Column[bytes], identity: Sequence[str], sealed: bytes
+    ) -> None:
+        belongs = place(column, *identity)
+        anew = self._cipher.seal(self._cipher.open(sealed, belongs), belongs)
+        key = column.table.primary_key.columns
+        of_row = (part == value for part, value in zip(key, identity, strict=True))
+        await connection.execute(update(column.table).where(*of_row).values({column: anew}))
 
 
 @asynccontextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import anyio
 import pytest
 from mcp import Client
@@ -17,7 +19,7 @@ from mcp_convex.embedded import LocalEmbeddedDeployments
 from mcp_convex.sandboxes import ConfinedLauncher
 from mcp_convex.store import KeyRing, open_store
 from tests.doubles.cloud import approve, fake_cloud
-from tests.doubles.deployment import fake_deployment
+from tests.doubles.deployment import Fault, fake_deployment
 from tests.doubles.e2b.cloud import API_KEY
 from tests.doubles.e2b.opening import loopback_e2b
 from tests.doubles.issuer import AUDIENCE, SIGN_IN, fake_issuer
@@ -135,6 +137,45 @@ async def test_servers_of_several_machines_share_sandboxes_and_have_no_embedded_
                 (await world.content("read_file", path="convex/more.ts"))["path"] for _ in range(2)
             ]
             assert 1 == len(cloud.alive)
+
+
+@dataclass(frozen=True)
+class WaitsFor(Fault):
+    """The right answer, later."""
+
+    moment: anyio.Event
+
+    async def answer(self, right, closing):
+        await self.moment.wait()
+        return right
+
+
+async def test_a_push_goes_on_while_the_database_restarts(tmp_path, database, postgres, issuer):
+    restarted = anyio.Event()
+    async with (
+        fake_deployment() as deployment,
+        replicas(tmp_path, shared_environment(database), **local(tmp_path), **trusting(issuer)) as pair,
+        pair.balanced.client(issuer.token()) as world,
+    ):
+        await pair.link(f"{issuer.url} alice", deployment.reach)
+        pair.balanced.furnish(f"{issuer.url} alice")
+        await world.write(APP)
+        deployment.script("finish_push", WaitsFor(restarted, applies=True))
+        async with anyio.create_task_group() as tasks:
+
+            async def restart() -> None:
+                await deployment.until_asked("finish_push")
+                await postgres.restart()
+                restarted.set()
+
+            tasks.start_soon(restart)
+            pushed = await world.content("push")
+
+        assert "pushed" == pushed["outcome"]
+        for _ in pair.each:
+            (content,) = (await world.client.read_resource("convex://pushes")).contents
+            assert pushed["id"] in content.text
+        assert 1 == deployment.pushes
 
 
 async def test_what_changes_at_one_server_is_heard_at_the_other_by_its_own_principal_only(database, postgres):

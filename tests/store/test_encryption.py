@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import LargeBinary
 
 from mcp_convex.domain.errors import StoreCorrupt
+from mcp_convex.domain.models import FilePath
 from mcp_convex.store import KeyRing, open_store
 from mcp_convex.store.database import DatabasePlace
-from mcp_convex.store.store import Store
+from mcp_convex.store.store import _AT_ONCE, Store
 from mcp_convex.store.tables import ENCRYPTED, metadata
 from tests.store.raw import Raw, Row
 from tests.store.records import (
@@ -94,6 +95,18 @@ async def test_a_wrong_key_is_named_and_nothing_is_lost(linked: DatabasePlace) -
     assert "MCP_CONVEX_ENCRYPTION_KEYS" in caught.value.next_step
     async with open_store(linked, KeyRing((OLD,))) as store:
         assert CANARY == await key_of(store)
+
+
+async def test_a_rotation_comes_to_every_row(database: DatabasePlace) -> None:
+    async with open_store(database, KeyRing((OLD,))) as store:
+        for workspace in (CHAT, SHOP):
+            await store.journal.record(ADA, workspace, {FilePath(f"{n}.ts"): b"x" for n in range(_AT_ONCE)})
+    async with open_store(database, KeyRing((NEW, OLD))) as store:
+        assert 2 * _AT_ONCE == await store.rotate()
+
+    async with open_store(database, KeyRing((NEW,))) as store:
+        paths = [FilePath(f"{n}.ts") for n in range(_AT_ONCE)]
+        assert _AT_ONCE == len(await store.journal.contents(ADA, SHOP, paths))
 
 
 async def test_a_rotation_that_meets_a_row_it_cannot_decrypt_changes_none(linked: DatabasePlace) -> None:

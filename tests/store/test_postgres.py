@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import signal
 import subprocess
 import sys
@@ -69,6 +71,18 @@ async def test_a_url_that_the_server_refuses_is_said_at_once(postgres, empty, be
     assert (True, SettingsInvalid) == (says in refused.message, type(refused)), refused.message
     assert "MCP_CONVEX_DATABASE_URL" in refused.next_step
     assert [] == postgres.tables(empty)
+
+
+async def test_the_command_line_says_so_and_shows_no_password(postgres, empty, tmp_path) -> None:
+    given = {"MCP_CONVEX_DATABASE_URL": postgres.url(empty, password=f"wrong-{PASSWORD}").get_secret_value()}
+    given |= {"MCP_CONVEX_ENCRYPTION_KEYS": base64.b64encode(bytes(32)).decode()}
+    command = [sys.executable, "-m", "mcp_convex", "keys", "rotate", "--data-dir", str(tmp_path)]
+
+    ran = await anyio.run_process(command, env={**os.environ, **given}, check=False)
+
+    assert (2, b"") == (ran.returncode, ran.stdout)
+    assert b"does not accept the name and password" in ran.stderr
+    assert PASSWORD.encode() not in ran.stderr
 
 
 async def test_a_server_that_is_away_is_waited_for_and_then_said_to_be() -> None:
