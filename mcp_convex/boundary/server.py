@@ -176,7 +176,8 @@ class ConvexServer(MCPServer[Hosting]):
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         del context
         try:
-            return [await self._resources.read(str(uri), SERVING.get())]
+            with anyio.move_on_after(self._deadline_s):
+                return [await self._resources.read(str(uri), SERVING.get())]
         except ConvexMcpError as exc:
             raise _resource_error(exc) from None
         except (ResourceError, asyncio.CancelledError):
@@ -184,6 +185,7 @@ class ConvexServer(MCPServer[Hosting]):
         except Exception as exc:  # noqa: BLE001 - the edge: its text may hold a key, so only its type is kept
             logger.error("resource: %s", type(exc).__name__)  # noqa: TRY400 - a traceback may hold a key too
             raise ResourceError("internal_error: A bug in mcp-convex stopped the read.") from None
+        raise _resource_error(late("resources/read", self._deadline_s, may_change=False))
 
 
 async def _completed(ref: object, argument: CompletionArgument, context: object) -> Completion:
