@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import uvicorn
 
 _BACKLOG = 1024
+_KEPT_OPEN_S = 75
+"""How long a connection stays open between two calls."""
 _LAST_WORDS_S = 2
 """Seconds in which streams that clients hold open are closed."""
 
@@ -88,6 +90,8 @@ def _server(front: HttpFront) -> uvicorn.Server:
         proxy_headers=False,  # whoever connects would say from where
         server_header=False,
         ws="none",
+        # A balancer keeps its connections for a minute, and takes one that closes under it for an error.
+        timeout_keep_alive=_KEPT_OPEN_S,
         timeout_graceful_shutdown=_LAST_WORDS_S,
     )
     config.load()

@@ -22,7 +22,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=15)
     minutes = parser.parse_args().minutes
-    load = Load(principals=200, calls_a_minute=2000, pushes_at_once=10, rounds_of_pushes=12, minutes=minutes)
+    load = Load(
+        principals=200,
+        calls_a_minute=2000,
+        pushes_at_once=10,
+        rounds_of_pushes=max(1, round(0.8 * minutes)),
+        minutes=minutes,
+    )
     with tempfile.TemporaryDirectory() as folder, postgres_server() as postgres:
         seen = anyio.run(partial(endured, load, Path(folder), postgres))
     for wrong in seen.wrong[:_SHOWN]:
