@@ -17,7 +17,8 @@ from mcp_convex.services.cli_runs import CliPorts, CliRuns
 from mcp_convex.services.connections import ConnectionPorts, ConnectionService
 from mcp_convex.services.cursors import Cursors
 from mcp_convex.services.data import DataService
-from mcp_convex.services.dev_servers import DevServerParts, DevServerPorts, DevServerService
+from mcp_convex.services.dev_servers import DevServerService
+from mcp_convex.services.dev_work import DevServerParts, DevServerPorts
 from mcp_convex.services.docs import DocService
 from mcp_convex.services.env_vars import EnvVarPorts, EnvVarService
 from mcp_convex.services.files import FileService

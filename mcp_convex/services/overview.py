@@ -13,7 +13,6 @@ from mcp_convex.services.connections import ConnectionService
 from mcp_convex.services.dev_servers import DevServerService
 from mcp_convex.services.pushes import PushService
 
-
 _PUSHES = 10
 
 

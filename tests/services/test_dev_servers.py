@@ -16,7 +16,8 @@ from mcp_convex.sandboxes import LocalSandbox
 from mcp_convex.server.adapters import opened_adapters, opened_shared
 from mcp_convex.server.place import find_asset, find_place
 from mcp_convex.server.wiring import wired
-from mcp_convex.services.dev_servers import DevServerParts, DevServerPorts, DevServerService, Pace
+from mcp_convex.services.dev_servers import DevServerService
+from mcp_convex.services.dev_work import DevServerParts, DevServerPorts, Pace
 from mcp_convex.services.files import Change
 from tests.world import APP, make_settings
 
