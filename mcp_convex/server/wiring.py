@@ -90,6 +90,7 @@ def _services(
         leases=store.leases,
         pushes=store.pushes,
         announcements=adapters.announcements,
+        dev_servers=store.dev_servers,
         checks=adapters.checks,
     )
     bounds = PushBounds(deadline_s=settings.push_deadline_s, lease_s=settings.push_lease_s)

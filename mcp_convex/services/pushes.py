@@ -32,6 +32,7 @@ from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import (
     Announcements,
     DeploymentApi,
+    DevServerStore,
     LeaseStore,
     Progress,
     PushStore,
@@ -56,6 +57,7 @@ from mcp_convex.services.cli_runs import CliRun, CliRuns
 from mcp_convex.services.conclusions import findings, outcome_of, raw_tail
 from mcp_convex.services.env_file import EnvFile
 from mcp_convex.services.env_needs import needed_env_vars
+from mcp_convex.services.push_turns import Asked, PushTurns
 from mcp_convex.services.snapshots import LAST_PUSHED, SnapshotService
 from mcp_convex.services.targets import TargetService
 
@@ -76,6 +78,7 @@ class PushPorts:
     leases: LeaseStore
     pushes: PushStore
     announcements: Announcements
+    dev_servers: DevServerStore
     checks: SourceChecks
 
 
@@ -98,16 +101,6 @@ class PushBounds:
     """Until another process may push in the place of one that died in the midst of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a caller wants of a push."""
-
-    purpose: Purpose
-    consented: bool
-    agreed: frozenset[str]
-    restore: bool
-
-
 class PushService:
     def __init__(
         self,
@@ -126,8 +119,14 @@ class PushService:
         self._principal, self._workspace = owner
         self._bounds = bounds
         self._env_file = EnvFile(ports.sandbox)
-        self._turn = asyncio.Lock()
-        self._latest: PushRecord | None = None
+        self._turns = PushTurns(
+            pushes=ports.pushes,
+            dev_servers=ports.dev_servers,
+            sandbox=ports.sandbox,
+            owner=owner,
+            patience_s=bounds.deadline_s,
+            alone=asyncio.Lock(),
+        )
 
     async def push(
         self,
@@ -141,8 +140,7 @@ class PushService:
         """
         Push the workspace to its target, or with *preview* find out what a push would do.
 
-        Where another of this process is under way, wait for it: what comes of that is the answer if the files are
-        the same, and a push of these follows if not.
+        Where another is under way, wait as `PushTurns` says.
 
         Args:
             consented: A person pushes themselves, and agrees to whatever the push removes.
@@ -154,21 +152,10 @@ class PushService:
             PushUnderWay: Another process pushes to the same deployment, or from the same workspace.
             SandboxError: The workspace cannot be made ready.
         """
-        asked = _Asked("preview" if preview else "push", consented, agreed, restore)
-        before = self._latest
-        async with self._turn:
-            over = self._latest
-            if over is not None and over is not before and await self._answers(asked, over):
-                return over.result
-            return await self._push(asked, progress)
+        asked = Asked("preview" if preview else "push", consented, agreed, restore)
+        return await self._turns.take(asked, lambda: self._push(asked, progress))
 
-    async def _answers(self, asked: _Asked, over: PushRecord) -> bool:
-        """Say whether what came of a push that *asked* waited for would come of a push now."""
-        if asked.purpose == "preview" or over.sources is None or over.result.failure not in {None, "source"}:
-            return False
-        return not (asked.restore and over.result.failure) and over.sources == await self._sources()
-
-    async def _push(self, asked: _Asked, progress: Progress | None) -> PushResult:
+    async def _push(self, asked: Asked, progress: Progress | None) -> PushResult:
         started = time.monotonic()
         try:
             reach = await self._reach()
@@ -221,7 +208,7 @@ class PushService:
             SandboxError: The workspace cannot be made ready.
         """
         terms = PushTerms(purpose="check", reach=None, deadline_s=self._bounds.deadline_s)
-        async with self._turn:
+        async with self._turns.alone:
             run = await self._cli.run(terms, progress)
         failure, diagnostics = findings("check", run)
         return CheckResult(
@@ -308,7 +295,6 @@ class PushService:
             await self._ports.pushes.add(self._principal, record)
         except SandboxError as exc:  # the push is over: what came of it must reach the agent, recorded or not
             return _with_notes(result, (f"The push is not recorded: {exc.message}",))
-        self._latest = record
         await self._ports.announcements.updated(PUSHES, f"{PUSHES}/{result.id}", DEV_SERVER)
         return result
 
