@@ -40,7 +40,7 @@ class Follower:
 
     async def until(self, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """Return the dev server's status once it *holds*, looking at it only when told that it has changed."""
-        with anyio.fail_after(45):
+        with anyio.fail_after(90):
             while not holds(status := await self.status()):
                 while DEV_SERVER != await self.heard.receive():
                     pass

@@ -78,7 +78,7 @@ async def test_it_goes_on_after_each_crash_a_while_later_and_ends_once_nobody_ne
     seen: list[DevServerStatus] = []
     async with opened(tmp_path) as (dev, sandbox, heard):
         await dev.resume()
-        with anyio.fail_after(45):
+        with anyio.fail_after(90):
             while not seen or seen[-1].on:
                 heard.news = anyio.Event()
                 seen.append(await dev.status())
