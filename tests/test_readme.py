@@ -15,7 +15,7 @@ from mcp_convex.settings import describe
 from mcp_convex.tools import TOOLSETS
 from tests import test_canary, test_provisioning_kill
 from tests.identity import test_tokens
-from tests.server import test_fuzzed
+from tests.server import test_fuzzed, test_smuggling
 from tests.services import test_fault_matrix, test_projects
 from tests.store import test_rotation, test_two_principals
 
@@ -101,9 +101,24 @@ def reliability_table():
         ),
         (
             "requests over HTTP that no client sends",
-            f"{test_fuzzed.REQUESTS}: methods, paths, headers and bodies at random",
+            (
+                f"{test_fuzzed.REQUESTS}: methods, paths, headers and bodies at random; {test_fuzzed.DAMAGED} more"
+                " whose bytes are damaged"
+            ),
             "each is answered, and none by a fault of the server",
             "tests/server/test_fuzzed.py",
+        ),
+        (
+            "requests that a proxy could read otherwise",
+            f"{len(test_smuggling.AMBIGUOUS)} kinds: lengths and chunks, folded lines, headers twice, hosts",
+            "400, the connection ends, and nothing behind them is answered",
+            "tests/server/test_smuggling.py",
+        ),
+        (
+            "an attacker with a token, a link or a name of their own",
+            "state, tickets and ways back replayed, tampered with and in another's browser; URLs to fetch; rebinding",
+            "refused: nothing is shown, fetched, passed on or used up",
+            "tests/server/test_attacks.py",
         ),
         (
             "the issuer is away or talks nonsense",

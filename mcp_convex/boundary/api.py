@@ -14,7 +14,7 @@ from mcp.server.transport_security import TransportSecurityMiddleware, Transport
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -160,18 +160,29 @@ async def _asked(request: Request, kind: type[Model]) -> Model:
         TooLarge: It has no end.
         Refused: It is something else than JSON.
     """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise TooLarge(f"The body has more than {LARGEST_BODY} bytes.", next_step="Say only what is asked.")
+    body = await _body(request)
     if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refused(415, "invalid_arguments", "The body is not JSON.", "Send it as `application/json`.")
     try:
-        return kind.model_validate_json(bytes(body) or b"{}")
+        return kind.model_validate_json(body or b"{}")
     except ValidationError as exc:
         wrong = "; ".join(f"`{'.'.join(map(str, error['loc']))}`: {error['msg']}" for error in exc.errors())
         raise InvalidArguments(f"The body is wrong: {wrong}.", next_step="Correct it.") from None
+
+
+async def _body(request: Request) -> bytes:
+    too_large = TooLarge(f"The body has more than {LARGEST_BODY} bytes.", next_step="Say only what is asked.")
+    if int(request.headers.get("content-length", 0)) > LARGEST_BODY:  # of digits: the protocol has seen to that
+        raise too_large
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LARGEST_BODY:
+                raise too_large
+    except ClientDisconnect:
+        raise InvalidArguments("The body was cut off.", next_step="Send it whole.") from None
+    return bytes(body)
 
 
 def _client(request: Request) -> str:

@@ -30,6 +30,7 @@ from mcp_convex.boundary.health import Health, Watched
 from mcp_convex.boundary.narrowing import Narrowing, by_query
 from mcp_convex.boundary.problems import Refused, problem, problem_of
 from mcp_convex.boundary.request_ids import RequestIds
+from mcp_convex.boundary.strict import OneMeaning
 from mcp_convex.domain.errors import InvalidArguments
 from mcp_convex.domain.identity import CannotJudge, Identity, SignIn, TokenCheck
 from mcp_convex.domain.models import LOCAL_PRINCIPAL, PrincipalId
@@ -100,7 +101,9 @@ class HttpFront:
         self._empty = asyncio.Event()
         self._draining = False
         routes = [*self._routes(access), *self._beside(beside or Beside())]
-        self.app = Starlette(routes=routes, middleware=[Middleware(RequestIds), *_identifying(access.check)])
+        self.app = Starlette(
+            routes=routes, middleware=[Middleware(RequestIds), Middleware(OneMeaning), *_identifying(access.check)]
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:

@@ -80,10 +80,12 @@ async def serve_http(
 def _server(front: HttpFront) -> uvicorn.Server:
     import uvicorn  # noqa: PLC0415 - slow to import; stdio does without
 
+    from mcp_convex.boundary.strict import StrictHttp  # noqa: PLC0415 - as above
+
     config = uvicorn.Config(
         front.app,
         interface="asgi3",
-        http="h11",
+        http=StrictHttp,
         lifespan="off",
         log_config=None,
         access_log=False,

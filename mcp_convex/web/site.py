@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import SecretStr
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -192,17 +192,17 @@ async def _form(request: Request) -> dict[str, str]:
         InvalidArguments: It is none, or larger than any form of ours.
     """
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_FORM:
-            break
     try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LARGEST_FORM:
+                break
         if len(body) <= LARGEST_FORM:
             pairs = parse_qsl(
                 body.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=_MOST_FIELDS
             )
             return dict(pairs)
-    except ValueError:
+    except (ValueError, ClientDisconnect):
         pass
     raise InvalidArguments("This is no form of ours.", next_step="Open the link again.")
 

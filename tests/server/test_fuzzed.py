@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+from logging import ERROR
 
+import anyio
 import httpx2
 import pytest
 
-from tests.doubles.hosting import DISCOVER, HEADERS, hosted, hosted_settings, tokens_file
+from tests.doubles.backend import consenting
+from tests.doubles.cloud import fake_cloud
+from tests.doubles.hosting import DISCOVER, HEADERS, hosted, tokens_file
+from tests.doubles.raw import exchange
 
 pytestmark = pytest.mark.anyio
 
 REQUESTS = 1000
+DAMAGED = 500
+"""Requests whose very bytes are not HTTP's any more."""
 SCRAPS = [
     "",
     "\0",
@@ -38,7 +45,34 @@ PATHS = [
     "/",
     "/healthz",
     "/convex/pages/x",
+    "/convex/connect",
+    "/convex/callback",
     "/.well-known/oauth-protected-resource/mcp",
+    *(f"/api/convex/{name}" for name in ("connect", "status", "disconnect", "dev/stop", "x")),
+]
+QUERIES = [
+    "",
+    "",
+    "?workspace=fuzz",
+    "?read_only=1",
+    "?x",
+    "?workspace=%ff&toolsets=,",
+    "?toolsets=files",
+    "?ticket=a.b.c",
+    "?state=%00&code=x",
+]
+PIECES = [
+    b"\r\n",
+    b"\n",
+    b"\0",
+    b" ",
+    b":",
+    b";",
+    b"\xff",
+    b"\r\n ",
+    b"{",
+    b"Host: x\r\n",
+    b"Transfer-Encoding: chunked\r\n",
 ]
 
 
@@ -78,20 +112,55 @@ def request(rng: random.Random, origin: str, token: str) -> httpx2.Request:
     headers["Mcp-Method"] = rng.choice(METHODS)
     for name in rng.sample([*headers, "Mcp-Session-Id", "Last-Event-ID", "Origin", "Host"], rng.randrange(3)):
         headers[name] = rng.choice(["", "x" * 3000, "2025-11-25", "1", "Bearer", "*/*", "text/plain", "a b, c;q=x"])
-    query = rng.choice(
-        ["", "", "?workspace=fuzz", "?read_only=1", "?x", "?workspace=%ff&toolsets=,", "?toolsets=files"]
-    )
-    method = rng.choice(["POST"] * 6 + ["PUT", "DELETE", "OPTIONS", "HEAD"])
-    return httpx2.Request(method, f"{origin}{rng.choice(PATHS)}{query}", headers=headers, content=body(rng))
+    method = rng.choice(["POST"] * 6 + ["GET", "PUT", "DELETE", "OPTIONS", "HEAD"])
+    url = f"{origin}{rng.choice(PATHS)}{rng.choice(QUERIES)}"
+    return httpx2.Request(method, url, headers=headers, content=body(rng))
 
 
-async def test_no_request_is_answered_by_a_fault_of_the_servers(tmp_path, caplog):
+def written(rng: random.Random, origin: str, token: str) -> bytes:
+    """Return the bytes of a request that are damaged in a few places."""
+    sent = request(rng, origin, token)
+    sent.headers["Connection"] = "close"
+    lines = [f"{sent.method} {sent.url.raw_path.decode()} HTTP/1.1".encode()]
+    lines += [b"%b: %b" % header for header in sent.headers.raw]
+    raw = bytearray(b"\r\n".join(lines) + b"\r\n\r\n" + sent.content)
+    for _ in range(rng.randrange(1, 5)):
+        at = rng.randrange(len(raw))
+        match rng.randrange(4):
+            case 0:
+                raw[at] = rng.randrange(256)
+            case 1:
+                raw[at:at] = rng.choice(PIECES)
+            case 2:
+                del raw[at : at + rng.randrange(1, 40)]
+            case _:
+                raw[at:at] = raw[rng.randrange(len(raw)) :][: rng.randrange(1, 200)]
+    return bytes(raw)
+
+
+@pytest.fixture(scope="module")
+async def host(tmp_path_factory, anyio_backend):
+    """A server with pages and without a limit to calls, which knows alice."""
+    folder = tmp_path_factory.mktemp("fuzzed")
+    file, tokens = tokens_file(folder, "alice")
+    flags = {"tokens_file": str(file), "vouching_clients": "alice", "principal_calls_per_minute": "0"}
+    async with fake_cloud() as cloud, hosted(consenting(folder, cloud, **flags), tokens) as running:
+        yield running
+
+
+@pytest.fixture
+def faults(caplog):
+    """What the server says of its own faults; nothing, at the end of a test."""
+    yield lambda: [one.getMessage() for one in caplog.records if one.levelno >= ERROR and one.name[:10] == "mcp_convex"]
+    assert "Bearer" not in caplog.text
+
+
+async def test_no_request_is_answered_by_a_fault_of_the_servers(host, faults):
     rng = random.Random(5)  # noqa: S311 - the same each time
-    file, tokens = tokens_file(tmp_path, "alice")
     seen = set()
-    async with hosted(hosted_settings(tmp_path, tokens_file=str(file))) as running, running.http(None) as http:
+    async with host.http(None) as http:
         for number in range(REQUESTS):
-            sent = request(rng, running.origin, tokens["alice"])
+            sent = request(rng, host.origin, host.tokens["alice"])
             answer = await http.send(sent)
             seen.add(answer.status_code)
             assert answer.status_code < 500, (
@@ -102,7 +171,27 @@ async def test_no_request_is_answered_by_a_fault_of_the_servers(tmp_path, caplog
                 sent.content[:300],
                 answer.text,
             )
-            assert tokens["alice"] not in answer.text
-        assert 200 == (await http.get(f"{running.origin}/readyz")).status_code
+            assert host.tokens["alice"] not in answer.text
+            assert [] == faults()
+        assert 200 == (await http.get(f"{host.origin}/readyz")).status_code
+    assert {200, 400, 401, 403, 404} <= seen
+
+
+async def test_no_bytes_are_answered_by_a_fault_of_the_servers(host, faults):
+    rng = random.Random(6)  # noqa: S311 - the same each time
+    at_once, seen = anyio.CapacityLimiter(8), set()
+
+    async def attack(sent: bytes) -> None:
+        async with at_once:
+            answer = await exchange(host.origin, sent, patience_s=0.5)
+        seen.update(answer.statuses)
+        assert all(status < 500 for status in answer.statuses), (sent, answer.received)
+        assert [] == faults(), sent
+        assert host.tokens["alice"].encode() not in answer.received
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(DAMAGED):
+            tasks.start_soon(attack, written(rng, host.origin, host.tokens["alice"]))
+    async with host.http(None) as http:
+        assert 200 == (await http.get(f"{host.origin}/readyz")).status_code
     assert {200, 400, 401, 404} <= seen
-    assert tokens["alice"] not in caplog.text
