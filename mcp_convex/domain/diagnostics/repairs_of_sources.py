@@ -10,7 +10,29 @@ _GENERATED = (
 )
 _PATH = "Write the file, or correct the path: case counts, and outside the project only packages can be imported."
 
+_MODULES = {
+    "convex/server": r"convex/(?:dist/esm/)?server",
+    "convex/values": r"convex/(?:dist/esm/)?values",
+    "convex/_generated/server": r"_generated/server",
+    "convex/_generated/api": r"_generated/api",
+    "convex/_generated/dataModel": r"_generated/dataModel",
+}
+
+
+def _is_in(module: str, *names: str) -> Repair:
+    """Return the repair of an import that takes one of *names* from another module of Convex's than it is in."""
+    others = "|".join(pattern for name, pattern in _MODULES.items() if name != module)
+    lacks = r"[^\"']*[\"']+ (?:for import|has no exported member(?: named)?)"
+    about = rf"(?:{others}){lacks} [\"'](?P<name>{'|'.join(names)})[\"']"
+    return Repair(r"missing_export|TS2305|TS2614|TS2724", rf"`\g<name>` is in `{module}`: import it from there.", about)
+
+
 _IMPORTS = (
+    _is_in("convex/server", "defineSchema", "defineTable", "httpRouter", "cronJobs", r"pagination\w+Validator"),
+    _is_in("convex/values", "v", "ConvexError", "Infer"),
+    _is_in("convex/_generated/server", "(?:internal)?(?i:query|mutation|action)", "httpAction", r"\w+Ctx"),
+    _is_in("convex/_generated/api", "api", "internal", "components"),
+    _is_in("convex/_generated/dataModel", "Doc", "Id"),
     Repair(r"TS2307|TS2305|TS6053", _GENERATED, r"_generated"),
     Repair(
         r"TS2307|TS2882",

@@ -28,6 +28,8 @@ _PLAIN = re.compile(r"\((?P<line>\d{1,8}),(?P<column>\d{1,8})\): " + _SEVERITY)
 _NOWHERE = re.compile(r"^\s*" + _SEVERITY, re.MULTILINE)
 _RELATED = re.compile(r"(?P<at>\S+:\d+:\d+)(?:\s+-\s+(?P<text>\S.*))?")
 _GUTTER = re.compile(r"\d+(?:\s|$)|~")
+_HANDLER = re.compile(r"'\(ctx: [^']{80,}'")
+"""The type of a whole handler: what is wrong with it stands in the lines below, in short."""
 _SUMMARY = re.compile(r"^Found \d+ errors?\b", re.MULTILINE)
 
 
@@ -82,7 +84,7 @@ def _finding(head: _Head, body: str) -> Finding:
     lines = [line.strip() for line in source.splitlines() if line.strip()]
     snippet = lines[0] if lines and not lines[0].startswith("~") else None
     failure: FailureClass | None = "source" if head.severity == "error" else None
-    text = "\n".join([message, *_related(lines[1:])])
+    text = "\n".join([_HANDLER.sub("'(ctx: …) => …'", message), *_related(lines[1:])])
     return Finding.of(failure, "tsc", head.code, text, head.place._replace(snippet=snippet))
 
 
