@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass
 
 import anyio
@@ -18,6 +19,7 @@ from mcp_convex.domain.ports import Announcements, DeploymentApi, DevServerStore
 from mcp_convex.domain.ports.announcing import DEV_SERVER
 from mcp_convex.domain.pushes import FailureClass, PushRecord, same_failure
 from mcp_convex.domain.snapshots import fingerprint
+from mcp_convex.domain.spans import span
 from mcp_convex.services.audit import AuditService
 from mcp_convex.services.dev_records import DevRecords
 from mcp_convex.services.dev_status import failures_alike
@@ -107,7 +109,8 @@ class DevWork:
         if self._running is None or self._running.done():
             self._decided.clear()
             self.trouble, self._lacking, self._crashes = None, None, 0
-            self._running = asyncio.create_task(self._run(keep_open))
+            # In a context of its own: it belongs to no call, and outlives the one that begins it.
+            self._running = asyncio.create_task(self._run(keep_open), context=Context())
         await self._decided.wait()
 
     async def end(self) -> None:
@@ -216,7 +219,8 @@ class DevWork:
         self.is_used()
         await self._become("pushing")
         try:
-            result = await self._pushes.push()
+            with span("dev_server"):
+                result = await self._pushes.push()
         except PushUnderWay as exc:
             raise _NotNow(exc.message) from None
         except BlockedByPolicy as exc:

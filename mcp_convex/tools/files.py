@@ -61,7 +61,7 @@ async def write_files(
     ] = None,
 ) -> Written:
     """
-    Create, replace, edit or delete files, many in one call. Nothing is live until `push`.
+    Create, replace, edit or delete files, many in one call. Nothing is live until it is pushed.
 
     Each change has a `path` and one of: `content` (the whole file), `old` and `new` (the
     text to replace must stand in the file exactly once), or `delete: true`. Never write
