@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import jwt
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from mcp_convex.domain.identity import Identity, TokenCheck
 from mcp_convex.identity.asking import Issuer
 from mcp_convex.identity.keys import IssuerKeys
+
+T = TypeVar("T")
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures only: a shared secret has no place in a resource server."""
@@ -70,6 +72,18 @@ class _Claims(BaseModel):
         )
 
 
+class _Verified(NamedTuple):
+    """A token whose signature need not be checked again while the issuer's key is the same."""
+
+    key_id: str | None
+    key: jwt.PyJWK
+    identity: Identity
+
+    @property
+    def is_current(self) -> bool:
+        return self.identity.expires_at is not None and time.time() < self.identity.expires_at
+
+
 class Jwts(TokenCheck):
     """Accepts JWTs that *issuer* signed for *audience*."""
 
@@ -77,17 +91,25 @@ class Jwts(TokenCheck):
         self._issuer = issuer
         self._audience = audience
         self._keys = keys
+        self._known: OrderedDict[bytes, _Verified] = OrderedDict()
 
     async def identify(self, token: SecretStr) -> Identity | None:
         encoded = token.get_secret_value()
+        digest = hashlib.sha256(encoded.encode()).digest()
+        known = self._known.get(digest)
+        if known is not None and known.is_current and await self._keys.find(known.key_id) is known.key:
+            return known.identity
         try:
             header = jwt.get_unverified_header(encoded)
         except _MALFORMED:
             return None
         if header.get("alg") not in ALGORITHMS:
             return None
-        key = await self._keys.find(header.get("kid"))
-        return None if key is None else self._verified(encoded, key)
+        key = await self._keys.find(key_id := header.get("kid"))
+        identity = None if key is None else self._verified(encoded, key)
+        if key is not None and identity is not None:
+            _remember(self._known, digest, _Verified(key_id, key, identity))
+        return identity
 
     def _verified(self, encoded: str, key: jwt.PyJWK) -> Identity | None:
         try:
@@ -128,7 +150,7 @@ class Introspected(TokenCheck):
         if time.monotonic() - asked_at >= BELIEVED_S:
             form = {"token": token.get_secret_value(), "token_type_hint": "access_token"}
             identity = self._judged(await self._issuer.post(self._url, form, *self._client))
-            self._remember(digest, identity)
+            _remember(self._known, digest, (time.monotonic(), identity))
         return identity
 
     def _judged(self, answer: Mapping[str, Any]) -> Identity | None:
@@ -139,8 +161,9 @@ class Introspected(TokenCheck):
             return None
         return claims.identity(self._name)
 
-    def _remember(self, digest: bytes, identity: Identity | None) -> None:
-        self._known[digest] = (time.monotonic(), identity)
-        self._known.move_to_end(digest)
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+
+def _remember(known: OrderedDict[bytes, T], digest: bytes, answer: T) -> None:
+    known[digest] = answer
+    known.move_to_end(digest)
+    while len(known) > _REMEMBERED:
+        known.popitem(last=False)

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 
+import anyio
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -108,6 +109,17 @@ async def test_clocks_may_differ_by_a_little(issuer, http):
     assert await identify(check, issuer.token(exp=int(time.time()) - 30)) is not None
     assert await identify(check, issuer.token(nbf=int(time.time()) + 30)) is not None
     assert await identify(check, issuer.token(exp=int(time.time()) - 90)) is None
+
+
+async def test_a_token_that_was_good_is_so_until_it_ends_and_no_longer(issuer, http):
+    check = jwts(issuer, http)
+    token = issuer.token(exp=int(time.time()) - 58)
+    assert await identify(check, token) is not None
+    assert await identify(check, f"{token[:-4]}AAAA") is None
+
+    with anyio.fail_after(10):
+        while await identify(check, token) is not None:
+            await anyio.lowlevel.checkpoint()
 
 
 async def test_a_rotated_key_is_fetched_when_first_named_and_the_former_is_good_no_more(issuer, http):
