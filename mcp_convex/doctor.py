@@ -67,7 +67,8 @@ async def _isolation(settings: Settings) -> str:
 async def _workspace(settings: Settings) -> str:
     async with open_services(settings) as services:
         count = len(await services.files.list())
-    return f"{settings.workspace} with {count} files; data in {settings.data_dir}"
+    kept = settings.data_dir if settings.database_url is None else "PostgreSQL"
+    return f"{settings.workspace} with {count} files; data in {kept}"
 
 
 async def _deployment(settings: Settings) -> str:

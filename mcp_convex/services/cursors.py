@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from mcp_convex.domain.errors import InvalidArguments
 from mcp_convex.domain.models import Model, PrincipalId, WorkspaceId
 from mcp_convex.domain.ports.cursors import CursorStore
+
+
+_SHORT = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 class Place(Model):
@@ -33,7 +38,7 @@ class Cursors:
         Raises:
             InvalidArguments: *short* is unknown, or belongs to another table or order.
         """
-        kept = await self._store.find(*self._owner, short)
+        kept = await self._store.find(*self._owner, short) if _SHORT.fullmatch(short) else None
         place = None if kept is None else Place.model_validate_json(kept)
         if place is None or (place.table, place.newest_first) != (table, newest_first):
             raise InvalidArguments(

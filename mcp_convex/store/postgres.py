@@ -60,7 +60,6 @@ _MEANINGS: Mapping[str, tuple[type[ConvexMcpError], str, str]] = MappingProxyTyp
         "42501": (SettingsInvalid, "does not let this role make or use its tables", "Grant it the schema, or own it."),
         "42704": (SettingsInvalid, "does not know a parameter that the URL names", _URL),
         # A text that no row can hold is no row's name.
-        "22000": (NotFound, "has nothing of that name", "Use a name that a tool has returned."),
         "22021": (NotFound, "has nothing of that name", "Use a name that a tool has returned."),
         # Our statements fit the schema, so that one which fails has met another.
         "42": (StoreCorrupt, "does not have the tables that this version knows", "Restore it from a backup."),

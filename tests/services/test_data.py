@@ -86,7 +86,7 @@ async def test_what_cannot_be_a_table_is_not_found(table):
     assert len(caught.value.message) < 200
 
 
-@pytest.mark.parametrize("more", [{"limit": 0}, {"limit": 201}, {"cursor": "forged"}])
+@pytest.mark.parametrize("more", [{"limit": 0}, {"limit": 201}, {"cursor": "forged"}, {"cursor": "a\0b"}])
 async def test_arguments_out_of_range_are_refused(more):
     with pytest.raises(errors.InvalidArguments):
         await service(notes=rows(1)).read_table("notes", **more)
