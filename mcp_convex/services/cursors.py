@@ -8,7 +8,6 @@ from mcp_convex.domain.errors import InvalidArguments
 from mcp_convex.domain.models import Model, PrincipalId, WorkspaceId
 from mcp_convex.domain.ports.cursors import CursorStore
 
-
 _SHORT = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
