@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mcp_convex.boundary.operations import Call, operation
 from mcp_convex.boundary.problems import Refused
-from mcp_convex.domain.connections import Connection, ConnectionId, Scope
+from mcp_convex.domain.connections import Connection, Scope
 from mcp_convex.domain.models import Model, WorkspaceId
 
 
@@ -72,16 +72,18 @@ async def disconnect(call: Call, asked: DisconnectAsked) -> DisconnectAnswered:
 
     Their data stays at Convex. Where there is none any more, nothing is done, and that is no error.
     """
-    there = [connection.id for connection in (await call.services.connections.look()).connections]
-    wanted = there[0] if there and asked.connection is None else asked.connection
-    if asked.connection is None and len(there) > 1:
+    there = (await call.services.connections.look()).connections
+    meant = [one.id for one in there if asked.connection in {None, one.id}]
+    if not meant:
+        return DisconnectAnswered(connection=None, revoked=False, unlinked=(), next_step="Nothing remains to be done.")
+    if len(meant) > 1:
         raise Refused(
             409, "several_connections", "There are several connections.", "Pass the `id` of one: see the status."
         )
-    if wanted is None or wanted not in there:
-        return DisconnectAnswered(connection=None, revoked=False, unlinked=(), next_step="Nothing remains to be done.")
-    done = await call.services.connections.disconnect(ConnectionId(wanted))
-    return DisconnectAnswered(**{name: getattr(done, name) for name in DisconnectAnswered.model_fields})
+    done = await call.services.connections.disconnect(meant[0])
+    return DisconnectAnswered(
+        connection=done.connection, revoked=done.revoked, unlinked=done.unlinked, next_step=done.next_step
+    )
 
 
 OPERATIONS = (connect, disconnect)

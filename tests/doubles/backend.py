@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from mcp_convex.settings import Settings
-from tests.doubles.cloud import FakeCloud, approve
-from tests.doubles.hosting import Hosted, hosted_settings
-from tests.doubles.office import Browser, free_port
-
-
-def consenting(folder: Path, cloud: FakeCloud, environ: Mapping[str, str] | None = None, **flags: str) -> Settings:
-    """Return settings for a server with a public URL, and with an OAuth application at *cloud*."""
-    port = free_port()
-    origin = f"http://127.0.0.1:{port}"
-    cloud.consent.redirect_uris.add(f"{origin}/convex/callback")
-    application = {
-        "PROVISION_HOST": cloud.url,
-        "DASHBOARD_HOST": cloud.url,
-        "CONVEX_OAUTH_CLIENT_ID": cloud.consent.client_id,
-        "CONVEX_OAUTH_CLIENT_SECRET": cloud.consent.client_secret,
-    }
-    at = {"listen_port": str(port), "public_url": f"{origin}/mcp"}
-    return hosted_settings(folder, {**application, **(environ or {})}, **at, **flags)
+from tests.doubles.cloud import approve
+from tests.doubles.hosting import Hosted
+from tests.doubles.office import Browser
 
 
 async def call(

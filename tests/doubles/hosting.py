@@ -87,6 +87,27 @@ def hosted_settings(folder: Path, environ: Mapping[str, str] | None = None, **fl
     return load({"data_dir": str(folder / "data"), "listen_port": "0", **flags}, environ or {})
 
 
+def consenting(folder: Path, cloud: FakeCloud, issuer: FakeIssuer | None = None, **flags: str) -> Settings:
+    """
+    Return settings for a server with a public URL, and with an OAuth application at *cloud*.
+
+    Its callers and their browsers are known by *issuer*, where there is one.
+    """
+    port = free_port()
+    origin = f"http://127.0.0.1:{port}"
+    cloud.consent.redirect_uris.add(f"{origin}/convex/callback")
+    environ = {
+        "PROVISION_HOST": cloud.url,
+        "DASHBOARD_HOST": cloud.url,
+        "CONVEX_OAUTH_CLIENT_ID": cloud.consent.client_id,
+        "CONVEX_OAUTH_CLIENT_SECRET": cloud.consent.client_secret,
+    }
+    if issuer is not None:
+        environ["MCP_CONVEX_SIGN_IN_CLIENT_SECRET"] = SIGN_IN[1]
+        flags |= {"issuer": issuer.url, "audience": AUDIENCE, "sign_in_client_id": SIGN_IN[0]}
+    return hosted_settings(folder, environ, listen_port=str(port), public_url=f"{origin}/mcp", **flags)
+
+
 @asynccontextmanager
 async def hosted(settings: Settings, tokens: Mapping[str, str] | None = None) -> AsyncIterator[Hosted]:
     """Serve for the block, in this process."""
@@ -109,27 +130,8 @@ async def hosted(settings: Settings, tokens: Mapping[str, str] | None = None) ->
 @asynccontextmanager
 async def hosted_with_pages(folder: Path, issuer: FakeIssuer, cloud: FakeCloud) -> AsyncIterator[Hosted]:
     """Serve principals of *issuer* for the block, with pages where they sign in and connect to *cloud*."""
-    port = free_port()
-    origin = f"http://127.0.0.1:{port}"
     cloud.add_project(cloud.add_team(), "shop")
-    cloud.consent.redirect_uris.add(f"{origin}/convex/callback")
-    environ = {
-        "PROVISION_HOST": cloud.url,
-        "DASHBOARD_HOST": cloud.url,
-        "CONVEX_OAUTH_CLIENT_ID": cloud.consent.client_id,
-        "CONVEX_OAUTH_CLIENT_SECRET": cloud.consent.client_secret,
-        "MCP_CONVEX_SIGN_IN_CLIENT_SECRET": SIGN_IN[1],
-    }
-    settings = hosted_settings(
-        folder,
-        environ,
-        listen_port=str(port),
-        public_url=f"{origin}/mcp",
-        issuer=issuer.url,
-        audience=AUDIENCE,
-        sign_in_client_id=SIGN_IN[0],
-    )
-    async with hosted(settings) as running:
+    async with hosted(consenting(folder, cloud, issuer)) as running:
         yield running
 
 

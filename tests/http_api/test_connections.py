@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from tests.doubles.backend import agree, call, code, consenting, said
-from tests.doubles.hosting import hosted, tokens_file
-from tests.doubles.issuer import AUDIENCE, SIGN_IN
+from tests.doubles.backend import agree, call, code, said
+from tests.doubles.hosting import consenting, hosted, tokens_file
 from tests.doubles.office import Browser
 
 pytestmark = pytest.mark.anyio
@@ -22,10 +21,7 @@ async def host(tmp_path_factory, convex, issuer, anyio_backend):
     settings = consenting(
         tmp_path_factory.mktemp("api"),
         convex,
-        {"MCP_CONVEX_SIGN_IN_CLIENT_SECRET": SIGN_IN[1]},
-        issuer=issuer.url,
-        audience=AUDIENCE,
-        sign_in_client_id=SIGN_IN[0],
+        issuer,
         vouching_clients=CHAT,
     )
     async with hosted(settings) as running:

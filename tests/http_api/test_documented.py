@@ -11,8 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.doubles.backend import consenting
-from tests.doubles.hosting import hosted, tokens_file
+from tests.doubles.hosting import consenting, hosted, tokens_file
 
 pytestmark = pytest.mark.anyio
 

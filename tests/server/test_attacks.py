@@ -11,11 +11,11 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from tests.doubles.backend import code, consenting, said
+from tests.doubles.backend import code, said
 from tests.doubles.cloud import approve, fake_cloud
 from tests.doubles.deployment import served
-from tests.doubles.hosting import DISCOVER, HEADERS, hosted
-from tests.doubles.issuer import AUDIENCE, SIGN_IN, fake_issuer
+from tests.doubles.hosting import DISCOVER, HEADERS, consenting, hosted
+from tests.doubles.issuer import fake_issuer
 from tests.doubles.office import Browser
 from tests.doubles.raw import exchange
 
@@ -37,10 +37,8 @@ async def convex(anyio_backend):
 
 @pytest.fixture(scope="module")
 async def host(tmp_path_factory, convex, issuer, anyio_backend):
-    secret = {"MCP_CONVEX_SIGN_IN_CLIENT_SECRET": SIGN_IN[1]}
-    signing_in = {"issuer": issuer.url, "audience": AUDIENCE, "sign_in_client_id": SIGN_IN[0]}
     folder = tmp_path_factory.mktemp("attacked")
-    async with hosted(consenting(folder, convex, secret, **signing_in, vouching_clients="chat")) as running:
+    async with hosted(consenting(folder, convex, issuer, vouching_clients="chat")) as running:
         yield running
 
 

@@ -10,9 +10,8 @@ import anyio
 import httpx2
 import pytest
 
-from tests.doubles.backend import consenting
 from tests.doubles.cloud import fake_cloud
-from tests.doubles.hosting import DISCOVER, HEADERS, hosted, tokens_file
+from tests.doubles.hosting import DISCOVER, HEADERS, consenting, hosted, tokens_file
 from tests.doubles.raw import exchange
 
 pytestmark = pytest.mark.anyio
