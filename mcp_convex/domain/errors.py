@@ -331,14 +331,14 @@ class StoreInUse(SandboxError):
     code = "store_in_use"
 
 
-class SettingsInvalid(SandboxError):
-    """A setting, flag or record that the operator gave is unknown or out of range."""
-
-    code = "settings_invalid"
-
-
 class StoreUnreachable(SandboxError):
     """The database does not answer, broke off, or has no room for the call now."""
 
     code = "store_unreachable"
     retry: ClassVar[Retry] = "same_call"
+
+
+class SettingsInvalid(SandboxError):
+    """A setting, flag or record that the operator gave is unknown or out of range."""
+
+    code = "settings_invalid"
