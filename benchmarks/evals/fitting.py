@@ -37,9 +37,8 @@ def fit(expected: Any, found: Any, at: str = "it") -> None:
         case list() if isinstance(found, list) and len(found) == len(expected):
             for index, (one, other) in enumerate(zip(expected, found, strict=True)):
                 fit(one, other, f"{at}.{index}")
-        case _ if type(expected) is bool or type(found) is bool or expected != found:
-            if expected is not found:
-                raise Misfit(f"{at} is {shown(found)}, not {shown(expected)}")
+        case _ if expected != found or isinstance(expected, bool) != isinstance(found, bool):  # to Python 1 is true
+            raise Misfit(f"{at} is {shown(found)}, not {shown(expected)}")
         case _:
             pass
 
