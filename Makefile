@@ -48,6 +48,7 @@ eval: $(READY)
 # Two servers on one PostgreSQL under load: MINUTES=15 unless said otherwise.
 soak: $(READY) postgres
 	@$(BIN)/python -W ignore -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
+	@FUZZED=10000 $(BIN)/pytest -q tests/server/test_fuzzed.py
 
 # The official suite, in both protocol revisions; the last line counts.
 conformance: $(READY)

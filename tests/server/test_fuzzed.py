@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from logging import ERROR
 
@@ -16,8 +17,9 @@ from tests.doubles.raw import exchange
 
 pytestmark = pytest.mark.anyio
 
-REQUESTS = 1000
-DAMAGED = 500
+REQUESTS = int(os.environ.get("FUZZED", "1000"))
+"""`make soak` sends ten times as many."""
+DAMAGED = REQUESTS // 2
 """Requests whose very bytes are not HTTP's any more."""
 SCRAPS = [
     "",
