@@ -5,10 +5,12 @@ import { createRequire } from "node:module";
 const { sdk, options, server, job } = JSON.parse(readFileSync(0, "utf8"));
 const require = createRequire(`${process.cwd()}/package.json`);
 const { Client } = require(sdk.client);
-const { StdioClientTransport } = require(sdk.stdio);
+const [module, name] = sdk.transport;
+const Transport = require(module)[name];
 
 const client = new Client({ name: "by hand", version: "1" }, options);
-await client.connect(new StdioClientTransport(server));
+const [to, ...more] = server;
+await client.connect(new Transport(typeof to === "string" ? new URL(to) : to, ...more));
 
 const seen = { progress: [] };
 const onprogress = ({ progress, total, message }) => seen.progress.push([progress, total, message]);

@@ -1,0 +1,58 @@
+"""The main job, by whatever client, and what each has to see."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from tests.world import APP, SCHEMA
+
+CHANGES = [{"path": path, "content": text} for path, text in APP.items()]
+NOTE = {"text": "from a client", "rank": 7}
+RESOURCE = "convex://files/convex/schema.ts"
+PROMPT = "give_the_app_a_backend"
+JOB = {"changes": CHANGES, "note": NOTE, "resource": RESOURCE, "prompt": PROMPT}
+
+Json = dict[str, Any]
+OnProgress = Callable[[float, float | None, str | None], Awaitable[None]]
+
+
+async def do_the_main_job(call: Callable[[str, Json, OnProgress], Awaitable[Any]]) -> Json:
+    """Return what `mcp_client.mjs` returns, but for what a client reads without a call."""
+    seen: Json = {"progress": []}
+
+    async def on_progress(done: float, total: float | None, doing: str | None) -> None:
+        seen["progress"].append([done, total, doing])
+
+    async def said(tool: str, **arguments: Any) -> Json:
+        return (await call(tool, arguments, on_progress)).structured_content
+
+    seen["written"] = (await said("write_files", changes=CHANGES))["changes"]
+    seen["pushed"] = (await said("push"))["outcome"]
+    await said("run_function", name="notes:add", args=NOTE)
+    seen["ran"] = (await said("run_function", name="notes:top"))["value"]
+    seen["rows"] = (await said("read_table", table="notes"))["documents"]
+    refused = await call("read_table", {"table": "nots"}, on_progress)
+    seen["refused"] = [refused.is_error, refused.structured_content["error"]["code"]]
+    return seen
+
+
+def check(seen: Json) -> None:
+    """Hold what a client has seen to what is so."""
+    assert {"write_files", "push", "run_function", "read_table"} <= {tool["name"] for tool in seen["tools"]}
+    for tool in seen["tools"]:
+        for schema in (tool["inputSchema"], tool["outputSchema"]):
+            Draft202012Validator.check_schema(schema)
+            assert "object" == schema["type"]
+    assert list(APP) == [change["path"] for change in seen["written"]]
+    assert [*enumerate(("bundling", "starting", "type check", "schema", "finishing", "done"), 1)] == [
+        (done, doing) for done, _, doing in seen["progress"]
+    ]
+    assert "pushed" == seen["pushed"]
+    assert NOTE.items() <= seen["ran"][0].items()
+    assert seen["ran"] == seen["rows"]
+    assert SCHEMA == seen["resource"]
+    assert seen["prompt"].startswith("# ")
+    assert [True, "not_found"] == seen["refused"]
