@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -106,6 +109,19 @@ async def test_a_ticket_that_was_tampered_with_opens_nothing(host, issuer, spoil
         answer = await browser.get(spoil(asked["url"]))
         assert (403, None) == (answer.status_code, answer.headers.get("set-cookie"))
         assert 303 == (await browser.get(asked["url"])).status_code
+
+
+async def test_a_ticket_is_good_for_a_while_and_nothing_else_is_one(host, issuer):
+    asked = await said(host, issuer.token("ada-4"), "connect")
+    late = await said(host, issuer.token("ada-5"), "connect")
+    with closing(sqlite3.connect(host.settings.data_dir / "store.db")) as database, database:
+        database.execute("UPDATE pages SET expires_at = 1 WHERE principal LIKE '%ada-5'")
+    async with Browser(host.origin) as browser:
+        assert 403 == (await browser.get(late["url"])).status_code
+        await browser.get(asked["url"])
+        (cookie,) = [one.value for one in browser.cookies.jar if one.name.endswith("mcp_convex_person")]
+        assert 403 == (await browser.get(f"{host.origin}/convex/connect?ticket={cookie}")).status_code
+    assert timedelta(minutes=1) < datetime.fromisoformat(asked["expires_at"]) - datetime.now(UTC) < timedelta(minutes=2)
 
 
 async def test_who_is_not_trusted_to_say_whose_browser_it_is_gets_a_page_where_it_signs_in(host, issuer):
