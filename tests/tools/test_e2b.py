@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import anyio
 import pytest
 from e2b import E2B
 
@@ -134,6 +135,27 @@ async def test_a_push_whose_sandbox_dies_or_pauses_in_the_midst_recovers_by_itse
     pushed = await world.content("push")
     assert "pushed" == pushed["outcome"], pushed
     assert before + 1 >= world.cloud.count(CREATE)
+
+
+@pytest.mark.parametrize("effect", ["before", "after"])
+async def test_what_the_relay_has_to_send_again_arrives_once(world, effect) -> None:
+    """The connection to the sandbox breaks in the midst: before a message has arrived there, or before that is told."""
+    await world.content("push")
+    before = world.cloud.count(CREATE)
+    await world.write({"convex/notes.ts": NOTES.replace("take(3)", f"take({len(effect)})")})
+    fault = {"status": 500} if effect == "before" else {"cut_after": 0}
+    world.cloud.faults += [Fault("SendInput", skip=skip, **fault) for skip in (2, 3)]
+    pushed = await world.content("push")
+    assert ("pushed", [], before) == (pushed["outcome"], pushed["notes"], world.cloud.count(CREATE))
+
+
+async def test_a_relay_that_breaks_is_no_push_that_hangs(world) -> None:
+    await world.content("push")
+    await world.write({"convex/notes.ts": NOTES.replace("take(3)", "take(9)")})
+    world.cloud.faults.append(Fault("SendInput", status=500, skip=3, times=2))
+    with anyio.fail_after(60):
+        pushed = await world.content("push")
+    assert "pushed" == pushed["outcome"], pushed
 
 
 async def test_a_push_without_room_at_e2b_is_an_error_to_be_repeated(world) -> None:

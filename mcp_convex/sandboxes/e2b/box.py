@@ -15,7 +15,7 @@ import anyio
 import e2b
 from pydantic import BaseModel
 
-from mcp_convex.domain.errors import DirectoryUnusable, SandboxError, SettingsInvalid
+from mcp_convex.domain.errors import DirectoryUnusable, SandboxError, SandboxLost, SettingsInvalid
 from mcp_convex.sandboxes.e2b.answers import Said
 from mcp_convex.sandboxes.e2b.failures import lost, translated
 
@@ -134,11 +134,23 @@ class Job:
         self._length = 0
         self._answer: Message | None = None
         self._sending = anyio.Lock()
+        self._sent = 0
 
     async def send(self, message: Message) -> None:
-        """Send *message* to the program, after those before it."""
-        async with self._sending, translated(self._patience_s):
-            await self._handle.send_stdin(json.dumps(message) + "\n")
+        """Send *message* to the program, after those before it; once more where it may not have arrived."""
+        async with self._sending:
+            self._sent += 1
+            line = json.dumps({**message, "number": self._sent}) + "\n"
+            try:
+                await self._write(line)
+            except SandboxLost:
+                if self.is_over:
+                    raise
+                await self._write(line)  # by its number the program knows one that it has had
+
+    async def _write(self, line: str) -> None:
+        async with translated(self._patience_s):
+            await self._handle.send_stdin(line)
 
     def follow(self, handle: e2b.AsyncCommandHandle[None]) -> None:
         """Take the program's process, once it has been started."""

@@ -7,9 +7,11 @@ import base64
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+import anyio
+
 from mcp_convex.domain.errors import SandboxError
 from mcp_convex.sandboxes.e2b.answers import Said
-from mcp_convex.sandboxes.e2b.box import Job
+from mcp_convex.sandboxes.e2b.box import SECONDS_TO_END, Job
 
 _PIECE = 256 * 1024
 _MOST = 64
@@ -56,7 +58,12 @@ class Forwarder:
                 await writer.drain()
 
     async def _answers(self, job: Job, number: int, reader: asyncio.StreamReader) -> None:
-        with suppress(OSError, SandboxError):
-            while data := await reader.read(_PIECE):
-                await job.send({"data": [number, base64.b64encode(data).decode()]})
+        try:
+            with suppress(OSError):
+                while data := await reader.read(_PIECE):
+                    await job.send({"data": [number, base64.b64encode(data).decode()]})
             await job.send({"end": number})
+        except SandboxError:  # the command is over, or would wait for this for ever
+            with anyio.move_on_after(SECONDS_TO_END):
+                await job.ended()
+            await job.end()

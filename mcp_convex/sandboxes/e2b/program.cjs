@@ -286,12 +286,18 @@ function fail(error) {
   finish({ error: error.message });
 }
 
+// Each line has a number; one that was sent again, since it might not have arrived, is taken once.
 function readLines(onLine) {
   let rest = "";
+  let last = 0;
   process.stdin.setEncoding("utf8").on("data", (text) => {
     const lines = (rest + text).split("\n");
     rest = lines.pop();
-    for (const line of lines) onLine(JSON.parse(line));
+    for (const line of lines.map((text) => JSON.parse(text))) {
+      if (line.number <= last) continue;
+      last = line.number;
+      onLine(line);
+    }
   });
 }
 
