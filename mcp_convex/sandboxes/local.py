@@ -249,7 +249,7 @@ class LocalSandbox(Sandbox):
     def _prepare(self, command: Command) -> tuple[Stage, Launch]:
         stage = self._open_stage()
         sources = self._synced(stage)
-        return stage, self._launch(command, stage.folder, sources)
+        return stage, self._with_gate(self._launch(command, stage.folder, sources))
 
     def _synced(self, stage: Stage) -> Sources:
         """Make *stage* hold what the workspace holds now, and return that."""
@@ -280,7 +280,7 @@ class LocalSandbox(Sandbox):
         with translated(self._root):
             argv = (str(find_node().program), *compilation(compiler, functions_folder(stage.folder), beside=beside))
             command = Command(argv=argv, deadline_s=math.inf, env={"CI": "1"})
-            return replace(self._launch(command, stage.folder, find_sources(stage.folder)), network=False)
+            return self._launch(command, stage.folder, find_sources(stage.folder))
 
     def _compiler(self, root: Path) -> Path | None:
         """Return the compiler with which the CLI checks the sources below *root*, if it does."""
@@ -288,15 +288,11 @@ class LocalSandbox(Sandbox):
         return self._packages.compiler(compiler_name(root)) if has_settings else None
 
     def _launch(self, command: Command, stage: Path, sources: Sources) -> Launch:
+        """Return what starts *command* in *stage*, without a network."""
         cwd = self._root if self._launcher.has_own_tree else stage
         folders = [*(self._root / path for path in sources.package_folders), *self._packages.folders_above()]
         readable = [*folders, *self._packages.linked(), *self._packages.settings_above()]
         node = find_node().program
-        argv = list(command.argv)
-        if self._launcher.mode == "strict" and command.gate is not None:
-            socket = self._socket()
-            argv = ["/bin/sh", "-c", '"$0" "$1" "$2" "$3" & shift 3; exec "$@"', *_forwarder(node, socket), *argv]
-            readable += [_FORWARDER, socket]
         env = {
             "PATH": f"{node.parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self._home),
@@ -304,15 +300,23 @@ class LocalSandbox(Sandbox):
             "LANG": "C.UTF-8",
         }
         return Launch(
-            argv,
+            command.argv,
             cwd=cwd,
             env=env | dict(command.env),
             readable=readable,
             listable=[stage.parent, *self._packages.around()],
             writable=[self._home],
             mounts={stage: self._root},
-            network=self._launcher.mode != "strict",
+            network=False,
         )
+
+    def _with_gate(self, launch: Launch) -> Launch:
+        """Let *launch* reach the gate, through a socket where it has no network otherwise."""
+        if self._launcher.mode != "strict":
+            return replace(launch, network=True)
+        socket = self._socket()
+        argv = ['"$0" "$1" "$2" "$3" & shift 3; exec "$@"', *_forwarder(find_node().program, socket), *launch.argv]
+        return replace(launch, argv=["/bin/sh", "-c", *argv], readable=[*launch.readable, _FORWARDER, socket])
 
     def _socket(self) -> Path:
         if self._gate_socket is None:
