@@ -18,7 +18,8 @@ from mcp_convex.settings import Settings, load
 from tests.doubles.apart import served_apart
 from tests.doubles.e2b.cloud import API_KEY, E2BCloud
 from tests.doubles.e2b.opening import loopback_e2b
-from tests.doubles.hosting import Hosted, hosted, hosted_settings, tokens_file
+from tests.doubles.hosting import hosted, hosted_settings, tokens_file
+from tests.world import World
 
 _SANDBOXES = 20
 _FILES = 50
@@ -31,7 +32,7 @@ async def pushes_in_both(folder: Path) -> AsyncGenerator[tuple[Measure, Measure]
     """Yield a push in a sandbox at E2B, and the same in a directory; neither finds a CLI waiting."""
     async with AsyncExitStack() as stack:
         cloud = await stack.enter_async_context(loopback_e2b(folder / "boxes"))
-        measures = []
+        measures: list[Measure] = []
         for name, flags in (("sandbox", _at(cloud)), ("directory", {})):
             client = await stack.enter_async_context(Client(build_server(_settings(folder / name, flags))))
             await _write(client, sources())
@@ -55,21 +56,22 @@ async def many_at_once(folder: Path) -> tuple[int, float]:
         at = {"sandbox": "e2b", "e2b_api_url": apart.e2b_url, "e2b_sandbox_url": apart.e2b_url}
         flags = {"tokens_file": str(file), "pushes": str(len(tokens)), **at}
         settings = hosted_settings(folder / "many", {"E2B_API_KEY": API_KEY}, **flags)
-        async with hosted(settings, tokens) as host:
+        async with AsyncExitStack() as stack:
+            host = await stack.enter_async_context(hosted(settings, tokens))
             for name, reach in zip(tokens, apart.deployments, strict=True):
                 await host.link(f"tokens-file {name}", reach)
+            worlds = [await stack.enter_async_context(host.client(token)) for token in tokens.values()]
             stood_still: list[float] = []
             watching = asyncio.create_task(_watch(stood_still))
-            went_well = await asyncio.gather(*(_write_and_push(host, token) for token in tokens.values()))
+            went_well = await asyncio.gather(*map(_write_and_push, worlds))
             watching.cancel()
     return went_well.count(False), max(stood_still)
 
 
-async def _write_and_push(host: Hosted, token: str) -> bool:
-    async with host.client(token) as world:
-        more = {f"convex/f{number}.ts": _text(number) for number in range(_FILES)}
-        await _write(world.client, {**sources(), **more})
-        pushed = (await world.call("push")).structured_content
+async def _write_and_push(world: World) -> bool:
+    more = {f"convex/f{number}.ts": _text(number) for number in range(_FILES)}
+    await _write(world.client, {**sources(), **more})
+    pushed = (await world.call("push")).structured_content
     return ("pushed", []) == (pushed.get("outcome"), pushed.get("notes"))
 
 
