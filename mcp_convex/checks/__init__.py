@@ -17,10 +17,12 @@ from mcp_convex.domain.pushes import Diagnostic
 
 if TYPE_CHECKING:
     from mcp_convex.checks.checker import Checker, Workspace
+    from mcp_convex.checks.project import Typing
 
 T = TypeVar("T")
 
 _STRICT = re.compile(rb"""^[^/\n]*"strict"\s*:\s*true""", re.MULTILINE)
+_PATHS = re.compile(rb'"(?:paths|baseUrl)"\s*:')
 _LENIENT = re.compile(rb"""^[^/\n]*"(?:noImplicitAny|strict\w+)"\s*:\s*false""", re.MULTILINE)
 _SUFFIXES = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
 
@@ -105,8 +107,6 @@ async def _workspace(
     convex_json = await read(FilePath("convex.json")) if "convex.json" in listed else b"{}"
     package_json = await read(FilePath("package.json")) if "package.json" in listed else b"{}"
     functions = _functions_folder(convex_json)
-    tsconfig = f"{functions}/tsconfig.json"
-    is_strict = tsconfig not in listed or _is_strict(await read(FilePath(tsconfig)))
     return Workspace(
         functions=functions,
         code={
@@ -117,12 +117,20 @@ async def _workspace(
         paths=listed,
         packages=dependencies(package_json),
         env_vars=None if env_vars is None else frozenset(env_vars),
-        is_strict=is_strict,
+        typing=await _typing(functions, listed, read),
     )
 
 
-def _is_strict(tsconfig: bytes) -> bool:
-    return _STRICT.search(tsconfig) is not None and _LENIENT.search(tsconfig) is None
+async def _typing(functions: str, listed: Collection[str], read: ReadFile) -> Typing:
+    """Return how the compiler looks at the functions when they are pushed."""
+    tsconfig = f"{functions}/tsconfig.json"
+    if tsconfig in listed:
+        content = await read(FilePath(tsconfig))
+        return "strict" if _STRICT.search(content) and not _LENIENT.search(content) else "lenient"
+    # A push gives the functions one that is strict, unless it would hide how the project's own resolves imports.
+    if {"package.json", "tsconfig.json"} <= set(listed) and _PATHS.search(await read(FilePath("tsconfig.json"))):
+        return "none"
+    return "strict"
 
 
 def _functions_folder(convex_json: bytes) -> str:

@@ -16,7 +16,7 @@ from mcp_convex.checks.of_imports import check_imports
 from mcp_convex.checks.of_names import check_names
 from mcp_convex.checks.of_schema import check_filters, check_schema
 from mcp_convex.checks.of_text import check_text
-from mcp_convex.checks.project import Folder, Module
+from mcp_convex.checks.project import Folder, Module, Typing
 from mcp_convex.checks.reading import read
 from mcp_convex.checks.rules import matches, rules
 from mcp_convex.checks.syntax import hidden, parsed
@@ -72,8 +72,7 @@ class Workspace:
     """What package.json names."""
     env_vars: frozenset[str] | None = None
     """The names that are set; None where that is not known."""
-    is_strict: bool = True
-    """The tsconfig.json of the functions is strict."""
+    typing: Typing = "strict"
 
     def holds_functions(self, path: str) -> bool:
         """Say whether *path* lies in the folder of the functions."""
@@ -163,7 +162,7 @@ class Checker:
         for root, found in modules.items():
             resolved = self._resolved.setdefault(root, {})
             env_vars = workspace.env_vars if root == workspace.functions else None
-            yield Folder(root, found, workspace.paths, workspace.packages, env_vars, workspace.is_strict, resolved)
+            yield Folder(root, found, workspace.paths, workspace.packages, env_vars, workspace.typing, resolved)
 
     def _module(self, root: str, path: str, facts: Facts) -> Module:
         known = self._modules.get(path)

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from mcp_convex.checks.facts import Entry, Facts, Function, Import, Index, Reference, Table, Tables
 from mcp_convex.checks.syntax import parsed, values
@@ -62,6 +63,9 @@ class Module:
         return self.suffix not in {".ts", ".tsx"} or self.facts.is_module
 
 
+Typing = Literal["strict", "lenient", "none"]
+"""How the compiler looks at functions that are pushed; `lenient`, an internal reference may stand for a public one."""
+
 GIVEN = {"by_id": Index("by_id", 0, ("_id",)), "by_creation_time": Index("by_creation_time", 0, ())}
 """Indexes that every table has."""
 
@@ -99,14 +103,13 @@ class Folder:
     """What package.json names as dependencies."""
     env_vars: frozenset[str] | None = None
     """The names that are set; None where that is not known."""
-    is_strict: bool = True
-    """The compiler is told to be strict; without that it lets an internal reference stand for a public function."""
+    typing: Typing = "strict"
     resolved: dict[tuple[str, str], str | None] = field(default_factory=dict[tuple[str, str], str | None])
     """What `resolve` found, which holds as long as *files* does."""
 
     def is_like(self, other: Folder) -> bool:
         """Say whether each file finds around it what it would find in *other*."""
-        if (self.path, self.is_strict, self.env_vars) != (other.path, other.is_strict, other.env_vars):
+        if (self.path, self.typing, self.env_vars) != (other.path, other.typing, other.env_vars):
             return False
         if (self.modules.keys(), self.packages, self.files) != (other.modules.keys(), other.packages, other.files):
             return False
@@ -126,14 +129,9 @@ class Folder:
     def pushed(self) -> tuple[Module, ...]:
         return tuple(module for module in self.modules.values() if module.is_pushed)
 
-    @cached_property
-    def is_typed(self) -> bool:
-        """Say whether the CLI has the compiler check the folder; a new workspace gets its tsconfig.json at the push."""
-        return f"{self.path}/tsconfig.json" in self.files or "package.json" not in self.files
-
     def checks_types_of(self, module: Module) -> bool:
         """Say whether the compiler must refuse what does not fit the types in *module*."""
-        return self.is_typed and module.suffix in {".ts", ".tsx"} and not module.facts.unchecked
+        return self.typing != "none" and module.suffix in {".ts", ".tsx"} and not module.facts.unchecked
 
     @cached_property
     def _folders(self) -> frozenset[str]:

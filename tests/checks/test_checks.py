@@ -92,13 +92,15 @@ async def test_what_the_compiler_is_told_to_pass_over_is_no_error():
     silenced = MISSPELT.replace("export const", "// @ts-expect-error\nexport const")
 
     severities = {each.code: each.severity for each in await diagnostics(AROUND | {"convex/a.ts": silenced})}
-    untyped = {path: text for path, text in AROUND.items() if "tsconfig" not in path} | {"convex/a.ts": MISSPELT}
-
-    new = {path: text for path, text in untyped.items() if path != "package.json"}
-
     assert "warning" == severities["unknown_table"]
-    assert ["warning"] == [each.severity for each in await diagnostics(untyped)]
-    assert ["error"] == [each.severity for each in await diagnostics(new)]
+
+
+async def test_where_a_push_writes_a_tsconfig_the_compiler_will_look_at_the_functions():
+    first = {path: text for path, text in AROUND.items() if "tsconfig" not in path} | {"convex/a.ts": MISSPELT}
+    aliased = first | {"tsconfig.json": '{"compilerOptions": {"paths": {"@/*": ["./src/*"]}}}'}
+
+    assert ["error"] == [each.severity for each in await diagnostics(first)]
+    assert ["warning"] == [each.severity for each in await diagnostics(aliased)]
 
 
 async def test_what_looks_like_code_in_comments_and_strings_is_none():
