@@ -256,7 +256,7 @@ class Settings(Model):
     metrics: Literal["auto", "on", "off"] = Field(
         default="auto",
         description="`serve`: whether `/metrics` tells Prometheus how it fares; `auto` is on where it listens on this"
-        " machine or a private address only.",
+        " machine or a private address only, and has no `public_url`.",
     )
     call_deadline_s: float = Field(
         default=600,

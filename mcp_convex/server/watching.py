@@ -65,6 +65,8 @@ def shows_metrics(settings: Settings) -> bool:
     """Say whether whoever reaches the port may see the metrics."""
     if settings.metrics != "auto":
         return settings.metrics == "on"
+    if settings.public_url is not None:  # a proxy on this machine passes everything on
+        return False
     try:
         address = ipaddress.ip_address(settings.listen_host)
     except ValueError:

@@ -65,6 +65,12 @@ def test_metrics_are_shown_where_only_a_private_network_reaches(tmp_path, host, 
     assert shown == shows_metrics(hosted_settings(tmp_path, listen_host=host, metrics=metrics))
 
 
+def test_metrics_are_kept_from_a_proxy_that_would_pass_them_on(tmp_path):
+    public = {"public_url": "https://convex.example.com/mcp"}
+    assert not shows_metrics(hosted_settings(tmp_path, **public))
+    assert shows_metrics(hosted_settings(tmp_path, **public, metrics="on"))
+
+
 async def test_a_server_that_shows_no_metrics_has_none(tmp_path):
     async with hosted(hosted_settings(tmp_path, metrics="off")) as host, host.http(None) as http:
         assert 404 == (await http.get(f"{host.origin}/metrics")).status_code
