@@ -49,15 +49,19 @@ async def test_pushes_take_turns_and_who_waits_is_told_so(tmp_path):
     async with hosted(settings, tokens) as host:
         said: list[str] = []
 
-        async def on_progress(done: float, total: float | None, doing: str | None) -> None:
-            said.append(doing or "")
-
         async def push(name: str) -> None:
+            steps: list[float] = []
+
+            async def on_progress(done: float, total: float | None, doing: str | None) -> None:
+                steps.append(done)
+                said.append(doing or "")
+
             host.furnish(f"tokens-file {name}")
             async with host.client(tokens[name]) as world:
                 await world.hold({})
                 pushed = await world.client.call_tool("push", {}, progress_callback=on_progress)
                 assert "pushed" == pushed.structured_content["outcome"], pushed.content
+            assert sorted(set(steps)) == steps
 
         with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
