@@ -20,8 +20,10 @@ class Types:
     async def fit(self) -> bool:
         """Say whether the types fit, or nothing can tell, with which Convex's own CLI is content as well."""
         ended = await self._check.ended()
-        self.complaint = "" if ended is None or _is_green(ended) else _complaint(ended)
-        return not self.complaint
+        if ended is None or _is_green(ended):
+            return True
+        self.complaint = _complaint(ended)
+        return False
 
 
 def _is_green(ended: Ended) -> bool:
@@ -29,6 +31,8 @@ def _is_green(ended: Ended) -> bool:
 
 
 def _complaint(ended: Ended) -> str:
-    if ended.exit_code is None or ended.exit_code > _SIGNALLED:
+    if ended.exit_code is None:
+        return ""  # the push was over before it
+    if ended.exit_code > _SIGNALLED:
         return "\n✖ TypeScript typecheck timed out.\n"
     return f"\n✖ TypeScript typecheck via `tsc` failed.\n{ended.output}"
