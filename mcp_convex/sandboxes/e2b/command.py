@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import anyio
 
-from mcp_convex.domain.errors import SandboxError
+from mcp_convex.domain.errors import SandboxError, SandboxLost
 from mcp_convex.domain.models import FilePath
 from mcp_convex.domain.ports import Command, OnOutput
 from mcp_convex.sandboxes import convex_json
@@ -84,7 +84,8 @@ class BoxedCommand:
         try:
             stopped, timed_out = await _race(self._job, self.command.deadline_s, until)
             if stopped:
-                await self._job.send(_STOP)
+                with suppress(SandboxLost):  # it may have ended by itself just now: its answer tells
+                    await self._job.send(_STOP)
             async with translated(self.box.patience_s):
                 ended = await self._job.answer(CommandEnded)
         finally:
