@@ -17,7 +17,7 @@ from mcp_convex.boundary.fencing import fence
 from mcp_convex.domain.connections import Connection
 from mcp_convex.domain.dev_servers import DevServerStatus
 from mcp_convex.domain.models import FunctionResult, LogEntry, LogPage, Page
-from mcp_convex.domain.pushes import Changes, CheckResult, Diagnostic, PushResult
+from mcp_convex.domain.pushes import Changes, CheckResult, Diagnostic, PushResult, Walk
 from mcp_convex.services.connections import Connecting, Connections, Disconnected
 from mcp_convex.services.differences import Difference
 from mcp_convex.services.docs import Hits
@@ -80,14 +80,18 @@ def _changes(changes: Changes) -> str:
         ("now internal:", changes.functions.made_internal),
         ("+ index", changes.indexes.added),
         ("- index", changes.indexes.removed),
-        ("builds", [f"{walk.name} from {walk.documents:,} documents" for walk in changes.backfills]),
+        ("builds", [f"{walk.name} from {_documents(walk)}" for walk in changes.backfills]),
         (
             "checks",
-            [f"the {walk.documents:,} documents of {walk.name}" for walk in changes.validated if walk.documents],
+            [f"{_documents(walk)} of {walk.name}" for walk in changes.validated if walk.documents],
         ),
     )
     said = [f"{mark} {', '.join(names)}" for mark, names in marks if names]
     return "Changes: " + ("; ".join(said) or "none")
+
+
+def _documents(walk: Walk) -> str:
+    return "1 document" if walk.documents == 1 else f"{walk.documents:,} documents"
 
 
 def _diagnostic(found: Diagnostic, *, with_hint: bool) -> str:

@@ -203,7 +203,9 @@ def _answer(tool: str, exc: ToolError) -> CallToolResult:
         case ConvexMcpError() as known:
             return error_of(known)
         case ValidationError() as invalid if not isinstance(exc, UnexpectedToolError):
-            wrong = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in invalid.errors())
+            # What is a tuple to pydantic is an array to whoever calls.
+            said = [(e["loc"], e["msg"].replace("valid tuple", "valid array")) for e in invalid.errors()]
+            wrong = "; ".join(f"`{'.'.join(map(str, where))}`: {what}" for where, what in said)
             return error_result("invalid_arguments", wrong, "Call again with the arguments corrected.", "changed_call")
         case cause if isinstance(exc, UnexpectedToolError):
             # The text of an unforeseen exception may hold a key: only its type is kept.

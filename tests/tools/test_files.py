@@ -124,6 +124,7 @@ async def test_deleting_removes_the_file_and_a_missing_one_is_an_error(world):
 async def test_a_change_of_two_kinds_and_a_file_changed_twice_are_refused(world):
     both = {"path": "lib/x.ts", "content": "x", "delete": True}
     assert "invalid_arguments" == await world.code("write_files", changes=[both])
+    assert "valid array" in (await world.call("write_files", changes=both)).content[0].text
     whole = {"path": "lib/x.ts", "content": "x"}
     for other in ({**whole, "content": "y"}, {"path": "lib/x.ts", "old": "x", "new": "y"}):
         assert "invalid_arguments" == await world.code("write_files", changes=[whole, other])
