@@ -118,7 +118,7 @@ async def figures(bench: Bench) -> list[Figure]:
         Figure("checking 1,000 files, none seen before", checked, 0, checked, 1, "s"),
         Figure("checking 1,000 files, one of them changed", checked_again, 0, 1000 * checked_again, 20, "ms"),
         Figure("push in a sandbox at E2B : in a directory", boxed, in_directory, boxed / in_directory, 1.5, "ratio"),
-        Figure("failures, 20 sandboxes written and pushed at once", failed, 0, failed, 0, ""),
+        Figure("failures, 20 sandboxes of 50 files pushed at once", failed, 0, failed, 0, ""),
         Figure("loop stood still meanwhile", stood_still, 0, 1000 * stood_still, 100, "ms"),
         Figure("memory after 50 pushes : after 5", late, early, late / early, 1.10, "ratio"),
     ]
