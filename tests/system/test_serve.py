@@ -89,7 +89,8 @@ async def test_a_call_that_does_not_end_in_time_is_ended(tmp_path):
 
 
 async def test_sigterm_under_load_loses_no_answer_and_lets_those_who_wait_for_their_turn_have_it(tmp_path):
-    async with serving(tmp_path, "--pushes", "1", "--principal-calls-per-minute", "0") as (host, process):
+    patient = ("--drain-s", "80", "--principal-calls-per-minute", "0")
+    async with serving(tmp_path, "--pushes", "1", *patient) as (host, process):
         answers: list[tuple[int, str]] = []
         outcomes: list[str] = []
         said: set[str] = set()
