@@ -106,6 +106,7 @@ async def test_sigterm_under_load_loses_no_answer_and_lets_those_who_wait_for_th
             async with host.client(host.tokens["alice"], query=f"?workspace={workspace}") as world:
                 await world.hold({})
                 pushed = await world.client.call_tool("push", {}, progress_callback=on_progress)
+                assert not pushed.is_error, pushed.content
                 outcomes.append(pushed.structured_content["outcome"])
 
         async def call_until_refused() -> None:
