@@ -40,8 +40,9 @@ class LateTools(ToolManager):
         del self._tools
 
     def effect_of(self, tool: str) -> Effect | None:
-        """Return what *tool* does to the world; None where there is no such tool."""
-        return next((spec.effect for spec in self._declared if spec.name == tool), None)
+        """Return what *tool* does to the world, the worst where that is not declared; None where there is none."""
+        undeclared = Effect.RUNS if tool in self._tools else None
+        return next((spec.effect for spec in self._declared if spec.name == tool), undeclared)
 
     @cached_property
     def _declared(self) -> Sequence[ToolSpec]:
