@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import pytest
@@ -68,7 +69,8 @@ def postgres() -> Iterator[PostgresServer]:
 def database_with_tables(postgres: PostgresServer) -> str:
     """A database to make others like: the migrations take longer than most tests."""
     name = postgres.new_database()
-    anyio.run(make_tables, postgres.url(name))
+    with ThreadPoolExecutor(max_workers=1) as thread:  # an event loop may belong to this one
+        thread.submit(anyio.run, make_tables, postgres.url(name)).result()
     return name
 
 
