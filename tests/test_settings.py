@@ -9,7 +9,8 @@ import pytest
 
 from mcp_convex.domain.errors import SettingsInvalid
 from mcp_convex.domain.policy import Policy
-from mcp_convex.settings import _data_dir, describe, load
+from mcp_convex.settings import describe, load
+from mcp_convex.settings.loading import _data_dir
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 

@@ -1,80 +1,16 @@
-"""Everything the operator can set. The only module that reads the environment."""
+"""What the operator can set: every setting with its default, its bounds and what it does."""
 
 from __future__ import annotations
 
-import base64
 import hmac
-import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ConfigDict, Field, SecretStr
 
-from mcp_convex.domain.errors import SettingsInvalid
 from mcp_convex.domain.models import LocalIsolation, Model
 from mcp_convex.domain.policy import Policy
-from mcp_convex.domain.secrets import redact
-
-Toolset = Literal["connection", "projects", "env", "files", "push", "inspect", "docs"]
-LogLevel = Literal["debug", "info", "warning", "error"]
-
-_PREFIX = "MCP_CONVEX_"
-_KEY_BYTES = 32
-_LONGEST_ECHO = 60
-"""Characters of a wrong value that an error shows."""
-
-
-def _absolute(path: Path) -> Path:
-    try:
-        return path.expanduser().absolute()
-    except (RuntimeError, FileNotFoundError) as exc:
-        raise ValueError("should begin with a directory that exists") from exc
-
-
-def _split(value: object) -> tuple[str, ...]:
-    parts = tuple(part.strip() for part in str(value).split(",") if part.strip())
-    if not parts:
-        raise ValueError("should name at least one")
-    return parts
-
-
-def _lower(value: object) -> str:
-    return str(value).lower()
-
-
-def _decoded_keys(value: object) -> tuple[SecretBytes, ...]:
-    try:
-        keys = tuple(SecretBytes(base64.b64decode(part, validate=True)) for part in _split(value))
-    except ValueError:
-        keys = ()
-    if not keys or any(len(key) != _KEY_BYTES for key in keys):
-        raise ValueError("should be keys of 32 bytes each in base64, newest first, with commas between them")
-    return keys
-
-
-def _secure(value: str) -> str:
-    parts = urlsplit(value)
-    loopback = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    fits = parts.scheme in ({"http", "https"} if loopback else {"https"})
-    if not fits or not parts.hostname or value.split() != [value]:
-        raise ValueError("should be an https:// URL, or http:// on this machine")
-    return value
-
-
-def _postgres(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-        raise ValueError("should be a URL that begins with `postgresql://`")
-    return value
-
-
-Folder = Annotated[Path, AfterValidator(_absolute)]
-Url = Annotated[str, AfterValidator(_secure)]
-Host = Annotated[Url, AfterValidator(lambda value: value.rstrip("/"))]
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-EncryptionKeys = Annotated[tuple[SecretBytes, ...], BeforeValidator(_decoded_keys)]
+from mcp_convex.settings.values import DatabaseUrl, EncryptionKeys, Folder, Host, LogLevel, Names, Toolsets, Url
 
 
 class Settings(Model):
@@ -91,7 +27,7 @@ class Settings(Model):
     )
     read_only: bool = Field(default=False, description="Offer no tool that changes a file or a deployment.")
     allow_production: bool = Field(default=False, description="Let tools act on production deployments.")
-    toolsets: Annotated[tuple[Toolset, ...], BeforeValidator(_split)] = Field(
+    toolsets: Toolsets = Field(
         default=("connection", "projects", "env", "files", "push", "inspect"),
         description="The groups of tools to offer, with commas between them: `connection`, `projects`,"
         " `env`, `files`, `push`, `inspect`, `docs`.",
@@ -115,7 +51,7 @@ class Settings(Model):
         description="AES-256 keys that encrypt stored credentials: 32 bytes each in base64, newest first, with commas"
         " between them. Without it, a key file in the data directory serves.",
     )
-    database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = Field(
+    database_url: DatabaseUrl | None = Field(
         default=None,
         description="Keep the store in PostgreSQL, for several servers, instead of in the data directory:"
         " `postgresql://name:password@host/database`. It needs `encryption_keys`, the same for each server.",
@@ -123,7 +59,7 @@ class Settings(Model):
     database_connections: int = Field(
         default=10, ge=1, le=100, description="How many connections to PostgreSQL a server has at most, beside one."
     )
-    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+    log_level: LogLevel = Field(
         default="warning", description="What goes to standard error: `debug`, `info`, `warning` or `error`."
     )
     log_format: Literal["text", "json"] = Field(
@@ -312,128 +248,3 @@ class Settings(Model):
     @property
     def policy(self) -> Policy:
         return Policy(read_only=self.read_only, allow_production=self.allow_production)
-
-
-class Knob(NamedTuple):
-    """One setting, as the README and `--help` show it."""
-
-    name: str
-    env: str
-    default: str
-    description: str
-    is_switch: bool
-    is_secret: bool
-
-    @property
-    def flag(self) -> str | None:
-        """The command line's name for it; None for a secret, which every process of the machine could read there."""
-        return None if self.is_secret else f"--{self.name.replace('_', '-')}"
-
-
-_DEPENDS = {
-    "data_dir": "the platform's data directory, such as `~/.local/share/mcp-convex`",
-    "workspace": "the current directory",
-}
-"""What to say of defaults that depend on where the server starts."""
-
-
-def describe() -> Iterator[Knob]:
-    """Yield every setting, in the order of the model."""
-    for name, field in Settings.model_fields.items():
-        yield Knob(
-            name=name,
-            env=field.alias or f"{_PREFIX}{name.upper()}",
-            default=_DEPENDS.get(name) or _shown(field.default),
-            description=field.description or "",
-            is_switch=field.annotation is bool,
-            # Told by its type, so that none can be forgotten.
-            is_secret="Secret" in repr(field.annotation),
-        )
-
-
-def load(flags: Mapping[str, str | bool | None], environ: Mapping[str, str]) -> Settings:
-    """
-    Return the settings: *flags* (by setting name; None is not given) before *environ* before the defaults.
-
-    An empty environment variable counts as unset: that is how a client passes an option that was left out.
-    For a secret, the variable of its name with `_FILE` may name a file that holds it.
-
-    Raises:
-        SettingsInvalid: A name is unknown or a value is wrong; the message names every one of them.
-    """
-    knobs = {knob.name: knob for knob in describe()}
-    by_env = {knob.env: knob for knob in knobs.values()}
-    files = {f"{knob.env}_FILE": knob.env for knob in knobs.values() if knob.is_secret}
-    known = {*by_env, *files}
-    wrong = [
-        *(_unknown(name, by_env) for name in environ if name.upper().startswith(_PREFIX) and name not in known),
-        *(_misplaced(name, knobs) for name in flags if name not in knobs or knobs[name].is_secret),
-    ]
-    given: dict[str, object] = {"data_dir": _data_dir(environ, sys.platform), "workspace": Path()}
-    values = {**environ, **{env: _content(name, environ[name]) for name, env in files.items() if environ.get(name)}}
-    given |= {knob.name: values[env] for env, knob in by_env.items() if values.get(env)}
-    given |= {name: flags[name] for name, knob in knobs.items() if knob.flag and flags.get(name) is not None}
-    try:
-        settings = Settings.model_validate(given, by_name=True)
-    except ValidationError as exc:
-        wrong += [_said(error, knobs, flags) for error in exc.errors(include_url=False)]
-    else:
-        if not wrong:
-            return settings
-    raise SettingsInvalid(" ".join(wrong), next_step="Correct what is named, and start again.")
-
-
-def _content(name: str, file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise SettingsInvalid(
-            f"`{name}` names a file that cannot be read.", next_step="Correct it, and start again."
-        ) from None
-
-
-def _data_dir(environ: Mapping[str, str], platform: str) -> Path:
-    home = Path(environ.get("HOME") or "~")
-    if platform == "darwin":
-        return home / "Library" / "Application Support" / "mcp-convex"
-    # The XDG base directory specification has a relative path ignored.
-    named = Path(environ.get("XDG_DATA_HOME", ""))
-    return (named if named.is_absolute() else home / ".local" / "share") / "mcp-convex"
-
-
-def _shown(default: str | float | tuple[str, ...] | None) -> str:
-    if isinstance(default, tuple):
-        default = ",".join(default)
-    match default:
-        case None | "":
-            return "none"
-        case bool():
-            return str(default).lower()
-        case _:
-            return str(default)
-
-
-def _unknown(name: str, by_env: Mapping[str, Knob]) -> str:
-    return f"`{name}` is no setting; the nearest is `{_nearest(name.upper(), by_env)}`."
-
-
-def _misplaced(name: str, knobs: Mapping[str, Knob]) -> str:
-    if name in knobs:
-        return f"`{knobs[name].env}` is a secret, which is read from the environment only."
-    return f"`{name}` is no setting; the nearest is `{_nearest(name, knobs)}`."
-
-
-def _nearest(name: str, known: Mapping[str, Knob]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
-
-    return get_close_matches(name, known, n=1, cutoff=0.0)[0]
-
-
-def _said(error: ErrorDetails, knobs: Mapping[str, Knob], flags: Mapping[str, str | bool | None]) -> str:
-    knob = next(knob for knob in knobs.values() if error["loc"][0] in {knob.name, knob.env})
-    value = flags.get(knob.name)
-    source = knob.env if value is None or knob.flag is None else knob.flag
-    wrong = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if knob.is_secret:
-        return f"`{source}` {wrong}."
-    return f"`{source}` {wrong}, not `{redact(str(error['input']))[:_LONGEST_ECHO]}`."
