@@ -11,6 +11,7 @@ from mcp import Client
 
 from tests.doubles.browser import Chromium, Tab, chromium
 from tests.doubles.cloud import FakeCloud, fake_cloud
+from tests.doubles.issuer import FakeIssuer, fake_issuer
 from tests.doubles.postgres import PostgresServer, make_tables, postgres_server
 from tests.doubles.recording import RECORDED
 from tests.doubles.wire_shapes import checked
@@ -42,6 +43,13 @@ async def browser(tmp_path_factory, anyio_backend) -> AsyncIterator[Chromium]:
 async def tab(browser: Chromium) -> Tab:
     """A tab of a browser that nobody has used before."""
     return await browser.tab()
+
+
+@pytest.fixture(scope="module")
+async def issuer(anyio_backend) -> AsyncIterator[FakeIssuer]:
+    """Whoever signs a module's tokens."""
+    async with fake_issuer() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

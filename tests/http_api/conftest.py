@@ -5,13 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.doubles.cloud import fake_cloud
-from tests.doubles.issuer import fake_issuer
-
-
-@pytest.fixture(scope="module")
-async def issuer(anyio_backend):
-    async with fake_issuer() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

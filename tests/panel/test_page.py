@@ -8,7 +8,6 @@ import pytest
 from mcp_convex.domain.identity import Identity
 from tests.doubles.cloud import fake_cloud
 from tests.doubles.hosting import DISCOVER, HEADERS, hosted, hosted_settings, hosted_with_pages, tokens_file
-from tests.doubles.issuer import fake_issuer
 from tests.world import APP
 
 pytestmark = pytest.mark.anyio
@@ -24,12 +23,6 @@ CALL = {
     "method": "tools/call",
     "params": {"name": "list_files", "arguments": {}, "_meta": DISCOVER["params"]["_meta"]},
 }
-
-
-@pytest.fixture(scope="module")
-async def issuer(anyio_backend):
-    async with fake_issuer() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

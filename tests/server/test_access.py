@@ -12,17 +12,11 @@ from starlette.responses import Response
 from mcp_convex.boundary import Effect
 from mcp_convex.tools import TOOLSETS
 from tests.doubles.hosting import DISCOVER, HEADERS, hosted, hosted_settings, tokens_file
-from tests.doubles.issuer import AUDIENCE, CLIENT, fake_issuer
+from tests.doubles.issuer import AUDIENCE, CLIENT
 
 pytestmark = pytest.mark.anyio
 
 METADATA = "/.well-known/oauth-protected-resource/mcp"
-
-
-@pytest.fixture(scope="module")
-async def issuer(anyio_backend):
-    async with fake_issuer() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

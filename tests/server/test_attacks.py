@@ -15,17 +15,10 @@ from tests.doubles.backend import code, said
 from tests.doubles.cloud import approve, fake_cloud
 from tests.doubles.deployment import served
 from tests.doubles.hosting import DISCOVER, HEADERS, consenting, hosted
-from tests.doubles.issuer import fake_issuer
 from tests.doubles.office import Browser
 from tests.doubles.raw import exchange
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-async def issuer(anyio_backend):
-    async with fake_issuer() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

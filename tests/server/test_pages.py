@@ -7,16 +7,10 @@ from starlette.responses import Response
 
 from tests.doubles.cloud import approve, fake_cloud
 from tests.doubles.hosting import hosted_with_pages
-from tests.doubles.issuer import AUDIENCE, fake_issuer
+from tests.doubles.issuer import AUDIENCE
 from tests.doubles.office import Browser
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-async def issuer(anyio_backend):
-    async with fake_issuer() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
