@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from fastmcp import Client as FastMcpClient
 from jsonschema import Draft202012Validator
 
 from tests.world import APP, SCHEMA
@@ -36,6 +37,19 @@ async def do_the_main_job(call: Callable[[str, Json, OnProgress], Awaitable[Any]
     seen["rows"] = (await said("read_table", table="notes"))["documents"]
     refused = await call("read_table", {"table": "nots"}, on_progress)
     seen["refused"] = [refused.is_error, refused.structured_content["error"]["code"]]
+    return seen
+
+
+async def do_the_main_job_by_fastmcp(client: FastMcpClient[Any]) -> Json:
+    """Do the main job with FastMCP's client, and return what it has seen."""
+
+    async def call(tool: str, arguments: Json, on_progress: OnProgress) -> Any:
+        return await client.call_tool(tool, arguments, progress_handler=on_progress, raise_on_error=False)
+
+    seen = await do_the_main_job(call)
+    seen["tools"] = [tool.model_dump(by_alias=True) for tool in await client.list_tools()]
+    seen["resource"] = (await client.read_resource(RESOURCE))[0].text
+    seen["prompt"] = (await client.get_prompt(PROMPT)).messages[0].content.text
     return seen
 
 

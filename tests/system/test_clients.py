@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -13,7 +12,16 @@ from fastmcp.client.transports import StdioTransport
 from mcp.types import CallToolResult
 
 from tests.doubles.npm import installed
-from tests.system.main_job import JOB, PROMPT, RESOURCE, Json, OnProgress, check, do_the_main_job
+from tests.system.main_job import (
+    JOB,
+    PROMPT,
+    RESOURCE,
+    Json,
+    OnProgress,
+    check,
+    do_the_main_job,
+    do_the_main_job_by_fastmcp,
+)
 from tests.system.processes import until_gone
 from tests.system.spawning import command, spawned
 from tests.world import make_settings
@@ -76,13 +84,4 @@ async def test_the_python_sdk_does_the_main_job(tmp_path, mode):
 async def test_fastmcp_does_the_main_job(tmp_path):
     program, *args = command(make_settings(tmp_path))
     async with FastMcpClient(StdioTransport(program, args)) as client:
-
-        async def call(tool: str, arguments: Json, on_progress: OnProgress) -> Any:
-            return await client.call_tool(tool, arguments, progress_handler=on_progress, raise_on_error=False)
-
-        seen = await do_the_main_job(call)
-        seen["tools"] = [tool.model_dump(by_alias=True) for tool in await client.list_tools()]
-        seen["resource"] = (await client.read_resource(RESOURCE))[0].text
-        seen["prompt"] = (await client.get_prompt(PROMPT)).messages[0].content.text
-
-    check(seen)
+        check(await do_the_main_job_by_fastmcp(client))

@@ -15,7 +15,7 @@ from fastmcp.client.transports import StreamableHttpTransport
 
 from tests.doubles.hosting import hosted, hosted_settings, tokens_file
 from tests.doubles.npm import installed
-from tests.system.main_job import CHANGES, JOB, NOTE, PROMPT, RESOURCE, Json, OnProgress, check, do_the_main_job
+from tests.system.main_job import CHANGES, JOB, NOTE, RESOURCE, Json, check, do_the_main_job_by_fastmcp
 from tests.system.test_clients import TYPESCRIPT_CLIENT, V1, V2
 
 pytestmark = pytest.mark.anyio
@@ -63,16 +63,7 @@ async def test_the_typescript_sdk_does_the_main_job_over_http(host, package, nam
 
 async def test_fastmcp_does_the_main_job_over_http(host):
     async with FastMcpClient(StreamableHttpTransport(host.url, auth=host.tokens["fastmcp"])) as client:
-
-        async def call(tool: str, arguments: Json, on_progress: OnProgress) -> Any:
-            return await client.call_tool(tool, arguments, progress_handler=on_progress, raise_on_error=False)
-
-        seen = await do_the_main_job(call)
-        seen["tools"] = [tool.model_dump(by_alias=True) for tool in await client.list_tools()]
-        seen["resource"] = (await client.read_resource(RESOURCE))[0].text
-        seen["prompt"] = (await client.get_prompt(PROMPT)).messages[0].content.text
-
-    check(seen)
+        check(await do_the_main_job_by_fastmcp(client))
 
 
 async def test_the_inspector_does_the_main_job_over_http_and_finds_no_fault_with_the_schemas(host, tmp_path):
