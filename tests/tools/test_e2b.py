@@ -159,6 +159,7 @@ async def test_a_relay_that_breaks_is_no_push_that_hangs(world) -> None:
 
 
 async def test_a_push_without_room_at_e2b_is_an_error_to_be_repeated(world) -> None:
+    await world.content("push")
     await world.box.end()
     world.cloud.faults.append(Fault(CREATE, status=429, times=9))
     before = world.cloud.count(CREATE)

@@ -94,6 +94,9 @@ _RULES = (
     ),
     _Rule(r"Your Node version", "tooling", "node_too_old"),
     _Rule(r"Unexpected Error: [^\n]*\bmkdir '[^'\n]*/_generated'", "tooling", "generated_elsewhere"),
+    _Rule(
+        r"Unexpected Error: [^\n]*\bENOSPC\b", "tooling", "disk_full", says="The disk on which the CLI works is full."
+    ),
     _Rule(r"Unexpected Error: ", "tooling", "cli_crashed"),
     _Rule(r"error: unknown ", "tooling", "cli_too_old", says="This `convex` package does not know how it was called."),
     _Rule(r"Warning: Unknown propert", None, "unknown_setting", "convex.json"),

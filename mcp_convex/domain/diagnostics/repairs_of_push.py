@@ -234,6 +234,7 @@ _PROGRAMS = (
         r"compiler_failed|program_crashed|cli_crashed",
         "If the text names a file or package of the workspace, correct that; else tell the operator.",
     ),
+    Repair(r"disk_full", "Tell the operator to make space on the disk of the server's data directory."),
     Repair(r"node_too_old", "Tell the operator to install Node 20 or newer."),
     Repair(r"cli_too_old", "Raise `convex` in package.json to 1.40 or newer."),
     Repair(r"file_changed", "A file changed while it was read. Call `push` again."),
