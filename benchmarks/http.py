@@ -71,7 +71,7 @@ class Server:
 @asynccontextmanager
 async def served_side_by_side(folder: Path) -> AsyncGenerator[tuple[Measure, Measure]]:
     """Yield a call of `get_connection`, of many at once, and of a bare tool that answers the same; in seconds each."""
-    async with _serving(folder / "ours", _ours, 1) as ours, _serving(folder / "bare", _bare, 1) as bare:
+    async with _serving(folder / "http", _ours, 1) as ours, _serving(folder / "http-bare", _bare, 1) as bare:
         yield _many(ours), _many(bare)
 
 
