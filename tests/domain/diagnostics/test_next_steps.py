@@ -107,8 +107,8 @@ def test_a_hint_says_the_smallest_repair(code, message, snippet, hint):
 OF_THE_CLI = """confirmation_needed package_json_missing package_json_invalid convex_not_a_dependency
     external_package_invalid convex_json_invalid use_node_not_allowed use_node_in_component use_node_missing
     reserved_folder two_auth_configs invalid_component_directory component_not_found tsconfig_missing compiler_missing
-    compiler_ended compiler_failed node_too_old generated_elsewhere cli_crashed disk_full cli_too_old unknown_setting https_file
-    file_changed program_crashed not_signed_in unreachable"""
+    compiler_ended compiler_failed node_too_old generated_elsewhere cli_crashed disk_full cli_too_old unknown_setting
+    https_file file_changed program_crashed not_signed_in unreachable"""
 OF_THE_BUNDLER = """node_builtin missing_export duplicate_export duplicate_declaration missing_loader
     assignment_to_constant await_outside_async top_level_await invalid_json syntax_error different-path-case"""
 OF_THE_DEPLOYMENT = """InvalidModules InvalidConfig InvalidFunctionName InvalidSchemaExport MissingSchemaExportError
