@@ -124,7 +124,8 @@ async def _servers(
     database = postgres.url(postgres.new_database())
     await make_tables(database)
     servers = Servers(folder, shared_environment(database), *tokens_file(folder, *names))
-    async with servers.one("one") as (one, first), servers.one("two") as (two, second):
+    lease = ("--push-lease-s", "30")  # as operators have it: the tests' own is for who waits for a dead server
+    async with servers.one("one", *lease) as (one, first), servers.one("two", *lease) as (two, second):
         yield [one, two], [first.pid, second.pid]
 
 
