@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 import pytest
-from starlette.responses import Response
 
 from mcp_convex.domain.models import WorkspaceId
 from mcp_convex.store import open_data_dir
 from tests.doubles.cloud import fake_cloud
-from tests.doubles.deployment import Fault
+from tests.doubles.deployment import Holds
 from tests.doubles.provisioning import make_when_free, place
 
 pytestmark = pytest.mark.anyio
@@ -26,18 +24,6 @@ STRIDES = {"oauth": 61, "team_token": 71}
 KILLS = 20
 """So many there are of each, at least."""
 STEPS = ["list_projects", "create_project", "create_deployment", "create_deploy_key"]
-
-
-@dataclass(frozen=True)
-class Holds(Fault):
-    """No answer, and word that the question has come."""
-
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def answer(self, right: Response, closing: asyncio.Event) -> Response:
-        self.reached.set()
-        await closing.wait()
-        return right
 
 
 @pytest.mark.parametrize("kind", STRIDES)

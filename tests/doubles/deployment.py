@@ -98,6 +98,18 @@ class HangsUp(Fault):
 
 
 @dataclass(frozen=True)
+class Holds(Fault):
+    """No answer, and word that the question has come."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def answer(self, right: Response, closing: asyncio.Event) -> Response:
+        self.reached.set()
+        await closing.wait()
+        return right
+
+
+@dataclass(frozen=True)
 class KeepsSilent(Fault):
     """No answer until the deployment is closed."""
 

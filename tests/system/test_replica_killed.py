@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
 import httpx2
 import pytest
-from starlette.responses import Response
 
 from mcp_convex.domain.connections import Team, TeamId
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.server.adapters import open_the_store
 from tests.doubles.cloud import FakeCloud, fake_cloud
 from tests.doubles.cloud_records import FakeTeam
-from tests.doubles.deployment import Fault, KeepsSilent, fake_deployment
+from tests.doubles.deployment import Holds, KeepsSilent, fake_deployment
 from tests.doubles.hosting import DISCOVER, HEADERS, Hosted, tokens_file
 from tests.doubles.replicas import shared_environment
 from tests.store.records import connection, token
@@ -27,18 +24,6 @@ from tests.world import APP
 pytestmark = pytest.mark.anyio
 
 ALICE = "tokens-file alice"
-
-
-@dataclass(frozen=True)
-class Holds(Fault):
-    """No answer, and word that the question has come."""
-
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def answer(self, right: Response, closing: asyncio.Event) -> Response:
-        self.reached.set()
-        await closing.wait()
-        return right
 
 
 @pytest.fixture
