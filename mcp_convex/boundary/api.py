@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.routes import build_resource_metadata_url
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -59,7 +58,6 @@ class HttpApi:
     def _endpoint(self, operation: Operation, admitting: Admitting) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
-                await self._check_names(request)
                 self._check_caller(request)
                 with admitting(request.scope):
                     answered = await self._carry_out(operation, request)
@@ -93,19 +91,6 @@ class HttpApi:
                     return answered
                 raise late(operation.name, self.deadline_s, may_change=operation.method == "POST")
 
-    async def _check_names(self, request: Request) -> None:
-        settings = TransportSecuritySettings(
-            allowed_hosts=list(self.access.hosts), allowed_origins=list(self.access.origins)
-        )
-        if (refusal := await TransportSecurityMiddleware(settings).validate_request(request)) is not None:
-            what = "Host" if refusal.status_code == _MISDIRECTED else "Origin"
-            raise Refused(
-                refusal.status_code,
-                f"{what.lower()}_refused",
-                f"Requests may not name that {what}.",
-                "The operator says which, with MCP_CONVEX_ALLOWED_HOSTS and MCP_CONVEX_ALLOWED_ORIGINS.",
-            )
-
     def _check_caller(self, request: Request) -> None:
         if self.access.check is None:
             return
@@ -136,7 +121,6 @@ class HttpApi:
         return Response(self.document(), media_type="application/json")
 
 
-_MISDIRECTED = 421
 _NO_STORE = {"Cache-Control": "no-store"}
 
 

@@ -42,7 +42,7 @@ class Health:
         self._asked_at = 0.0
 
     def routes(self) -> list[Route]:
-        """Return where it is asked: by every host, and without a token."""
+        """Return where it is asked, without a token."""
         told = [Route("/healthz", endpoint=_alive), Route("/readyz", endpoint=self._ready)]
         return told if self._watched.metrics is None else [*told, Route("/metrics", endpoint=self._metrics)]
 

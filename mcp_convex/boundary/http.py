@@ -27,6 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_convex.boundary.health import Health, Watched
+from mcp_convex.boundary.names import by_known_names
 from mcp_convex.boundary.narrowing import Narrowing, by_query
 from mcp_convex.boundary.problems import Refused, problem, problem_of
 from mcp_convex.boundary.request_ids import RequestIds
@@ -91,8 +92,8 @@ class HttpFront:
     def __init__(
         self, server: MCPServer[Any], access: Access, toolsets: Collection[str], beside: Beside | None = None
     ) -> None:
-        security = TransportSecuritySettings(allowed_hosts=list(access.hosts), allowed_origins=list(access.origins))
-        server.streamable_http_app(transport_security=security)
+        # Of all that is served here, and not of MCP alone, `by_known_names` asks by which names it is called.
+        server.streamable_http_app(transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False))
         self._manager = server.session_manager
         self._toolsets = toolsets
         self._transport = StreamableHTTPASGIApp(self._manager)
@@ -100,9 +101,10 @@ class HttpFront:
         self._at_once = access.at_once
         self._empty = asyncio.Event()
         self._draining = False
-        routes = [*self._routes(access), *self._beside(beside or Beside())]
+        names = by_known_names(access.hosts, access.origins)
         self.app = Starlette(
-            routes=routes, middleware=[Middleware(RequestIds), Middleware(OneMeaning), *_identifying(access.check)]
+            routes=[*self._routes(access), *self._beside(beside or Beside())],
+            middleware=[Middleware(RequestIds), Middleware(OneMeaning), *names, *_identifying(access.check)],
         )
 
     @asynccontextmanager

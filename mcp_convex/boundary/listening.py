@@ -53,6 +53,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def host_in_url(host: str) -> str:
+    """Return *host* as a URL names it."""
+    return f"[{host}]" if ":" in host else host
+
+
 async def serve_http(
     front: HttpFront, sock: socket.socket, on_ready: Callable[[], None], stopping: asyncio.Event, *, drain_s: float
 ) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AnyHttpUrl, SecretStr
 
 from mcp_convex.boundary.http import Access, exact_url
-from mcp_convex.boundary.listening import is_loopback
+from mcp_convex.boundary.listening import host_in_url, is_loopback
 from mcp_convex.domain.errors import SettingsInvalid
 from mcp_convex.domain.identity import Identity, SignIn, TokenCheck
 from mcp_convex.identity.asking import Issuer
@@ -20,6 +20,7 @@ from mcp_convex.identity.tokens import Introspected, Jwts
 from mcp_convex.settings import Settings
 
 _HERE = ("127.0.0.1:*", "localhost:*", "[::1]:*")
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what is listened on is not decided here
 _PAGES_HERE = tuple(f"http://{host}" for host in _HERE)
 
 
@@ -42,18 +43,32 @@ async def opened_access(settings: Settings) -> AsyncGenerator[Access]:
     try:
         keys = None if settings.issuer is None else IssuerKeys(settings.issuer, settings.jwks_url, issuer, Freshness())
         checks = tuple(_checks(settings, issuer, keys))
-        public = () if settings.public_url is None else (urlsplit(settings.public_url).netloc,)
         yield Access(
             check=_AnyOf(checks) if checks else None,
             required_scopes=settings.required_scopes,
             resource=_resource(settings),
-            hosts=(*public, *(_HERE if local else ()), *settings.allowed_hosts),
+            hosts=(*_hosts(settings), *(_HERE if local else ()), *settings.allowed_hosts),
             sign_in=_sign_in(settings, issuer, keys),
             at_once=settings.calls,
-            origins=(*(_PAGES_HERE if local else ()), *settings.allowed_origins),
+            origins=(*_origins(settings), *(_PAGES_HERE if local else ()), *settings.allowed_origins),
         )
     finally:
         await issuer.aclose()
+
+
+def _hosts(settings: Settings) -> Iterator[str]:
+    """Yield what this server is called by whoever is told where it is."""
+    if settings.public_url is not None:
+        yield urlsplit(settings.public_url).netloc
+    if settings.listen_host not in _EVERYWHERE:
+        yield f"{host_in_url(settings.listen_host)}:*"
+
+
+def _origins(settings: Settings) -> Iterator[str]:
+    """Yield the origin of this server's own pages, of which the panel calls."""
+    if settings.public_url is not None:
+        parts = urlsplit(settings.public_url)
+        yield f"{parts.scheme}://{parts.netloc}"
 
 
 def _resource(settings: Settings) -> tuple[AnyHttpUrl, AnyHttpUrl] | None:

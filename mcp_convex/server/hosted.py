@@ -19,7 +19,7 @@ from mcp_convex.boundary import ConvexServer, Replicated
 from mcp_convex.boundary.api import HttpApi
 from mcp_convex.boundary.hosting import Hosting, Narrowed, Serving
 from mcp_convex.boundary.http import PATH, Access, Beside, HttpFront, caller, is_stream
-from mcp_convex.boundary.listening import bound, serve_http
+from mcp_convex.boundary.listening import bound, host_in_url, serve_http
 from mcp_convex.boundary.narrowing import Narrowing
 from mcp_convex.boundary.replicas import RelayedBus
 from mcp_convex.boundary.subscriptions import Announcing
@@ -91,8 +91,7 @@ async def listen(
         )
         front = HttpFront(server, access, tuple(TOOLSETS), beside)
         sock = bound(settings.listen_host, settings.listen_port)
-        host = f"[{settings.listen_host}]" if ":" in settings.listen_host else settings.listen_host
-        url = f"http://{host}:{sock.getsockname()[1]}{PATH}"
+        url = f"http://{host_in_url(settings.listen_host)}:{sock.getsockname()[1]}{PATH}"
         await serve_http(front, sock, lambda: on_ready(url), stopping, drain_s=settings.drain_s)
 
 

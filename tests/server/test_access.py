@@ -79,11 +79,29 @@ async def test_while_the_issuer_is_away_no_token_is_called_wrong(tmp_path, issue
 
 async def test_only_known_hosts_and_origins_may_be_named(host, issuer):
     token = issuer.token()
+    for origin in ("https://evil.example.test", "null", "https://chat.test.evil.test", "https://chat.test:8443"):
+        assert 403 == (await post(host, token, Origin=origin)).status_code, origin
+    refused = await post(host, token, Host="evil.example.test")
+    assert (421, "host_refused") == (refused.status_code, refused.json()["code"])
+    assert "MCP_CONVEX_ALLOWED_HOSTS" in refused.json()["next_step"]
 
-    assert 421 == (await post(host, token, Host="evil.example.test")).status_code
-    assert 403 == (await post(host, token, Origin="https://evil.example.test")).status_code
     assert 200 == (await post(host, token, Host="convex.example.test")).status_code
     assert 200 == (await post(host, token, Origin="https://chat.test")).status_code
+    assert 200 == (await post(host, token, Origin="https://convex.example.test")).status_code  # of the panel
+
+
+async def test_a_web_page_of_an_allowed_origin_may_call_and_read_what_it_needs(host, issuer):
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,mcp-method"}
+    async with host.http(None, Origin="https://chat.test", **asks) as http:
+        ahead = await http.options(host.url)
+    refused = await post(host, None, Origin="https://chat.test")
+    here = await post(host, issuer.token(), Origin="http://localhost:3000")
+
+    assert (200, "https://chat.test") == (ahead.status_code, ahead.headers["access-control-allow-origin"])
+    assert "authorization,mcp-method" == ahead.headers["access-control-allow-headers"]
+    assert (401, "https://chat.test") == (refused.status_code, refused.headers["access-control-allow-origin"])
+    assert "WWW-Authenticate" in refused.headers["access-control-expose-headers"]
+    assert (200, None) == (here.status_code, here.headers.get("access-control-allow-origin"))
 
 
 @pytest.mark.parametrize(

@@ -159,13 +159,16 @@ async def test_nothing_that_a_caller_names_is_fetched(host, issuer, bait):
     assert [] == asked
 
 
-@pytest.mark.parametrize("path", ["/mcp", "/api/convex/connect", "/convex/connect", "/convex/pages/x"])
-async def test_a_name_that_was_rebound_to_this_machine_leads_nowhere(host, issuer, path):
-    async with host.http(issuer.token(), **HEADERS, Host="evil.example.test") as http:
-        answer = await http.request("GET" if path.startswith("/convex") else "POST", f"{host.origin}{path}", json={})
-
-    assert 421 == answer.status_code
-    assert "evil" not in answer.text
+async def test_a_name_that_was_rebound_to_this_machine_leads_nowhere(host, issuer):
+    port = host.origin.rpartition(":")[2]
+    pages = ("convex/connect", "convex/pages/x", "convex/signed-in", "panel", "panel/mcp")
+    others = ("mcp", "api/convex/connect", "api/openapi.json", ".well-known/oauth-protected-resource/mcp", "metrics")
+    for path in (*pages, *others, "whatever"):
+        for name in ("evil.example.test", f"127.0.0.1.evil.example.test:{port}"):
+            async with host.http(issuer.token(), **HEADERS, Host=name) as http:
+                answers = [await http.request(method, f"{host.origin}/{path}") for method in ("GET", "POST")]
+            assert [421, 421] == [answer.status_code for answer in answers], (path, name)
+            assert "evil" not in answers[0].text + answers[1].text
 
 
 async def test_a_body_without_an_end_is_refused_before_it_has_come(host, issuer):
