@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 import yaml
 
-from mcp_convex.cli import _parser
+from mcp_convex.cli.grammar import parse
 from mcp_convex.settings import Settings, describe, load
 
 ROOT = Path(__file__).parent.parent
@@ -92,7 +92,7 @@ def test_the_image_starts_what_the_command_line_knows_and_never_as_root():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     assert set(json.loads(entrypoint)) == {*project["scripts"]}
-    assert "_serve" == _parser().parse_args(json.loads(command)).command.__name__
+    assert "serve" == parse(json.loads(command)).command.__name__
     assert int(account.split(":")[0]) > 0
     assert "SIGTERM" == of("STOPSIGNAL")[0]
 

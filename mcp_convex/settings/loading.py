@@ -138,7 +138,7 @@ def _said(error: ErrorDetails, knobs: Mapping[str, Knob], flags: Mapping[str, st
     knob = next(knob for knob in knobs.values() if error["loc"][0] in {knob.name, knob.env})
     value = flags.get(knob.name)
     source = knob.env if value is None or knob.flag is None else knob.flag
-    wrong = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    wrong = error["msg"].removeprefix("Value error, ").removeprefix("Input ").partition(", unable to")[0]
     if knob.is_secret:
         return f"`{source}` {wrong}."
     return f"`{source}` {wrong}, not `{redact(str(error['input']))[:_LONGEST_ECHO]}`."
