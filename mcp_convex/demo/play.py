@@ -12,6 +12,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from rich.console import Console
+from rich.markup import escape
 
 from mcp_convex.demo.script import script
 from mcp_convex.demo.stage import Differs, Stage
@@ -32,7 +33,7 @@ async def play(settings: Settings) -> int:
             try:
                 await script(stage)
             except Differs as exc:
-                console.print(f"\n[bold red]Not as expected:[/] {exc}")
+                console.print(f"\n[bold red]Not as expected:[/] {exc}. The last answer:\n{escape(stage.last_answer)}")
                 return 1
     took = time.monotonic() - started
     console.print(

@@ -39,7 +39,8 @@ async def _write_with_a_mistake(stage: Stage) -> None:
         "the push is rejected: `source`", holds=(pushed["outcome"], pushed["failure"]) == ("rejected", "source")
     )
     found = pushed["diagnostics"][0]
-    stage.show(f"{found['file']}:{found['line']}:{found['column']} {found['code']} {found['message']}")
+    said, *_ = found["message"].splitlines()
+    stage.show(f"{found['file']}:{found['line']}:{found['column']} {found['code']} {said}")
     stage.show(f"{(found['snippet'] or '').strip()}")
     stage.show(f"hint: {found['hint']}")
     stage.expect(
@@ -54,6 +55,7 @@ async def _repair_and_push(stage: Stage) -> None:
     await stage.call("write_files", {"changes": [{"path": "convex/messages.ts", "old": _BUG, "new": _FIX}]})
     pushed = await stage.call("push")
     stage.expect(f"the push went live in {pushed['duration_s']:.2f} s", holds=pushed["outcome"] == "pushed")
+    stage.show(f"the CLI ran with a placeholder for a key; isolation: {pushed['isolation']}")
     stage.show(f"functions: + {', '.join(pushed['changes']['functions']['added'])}")
     stage.show(f"indexes:   + {', '.join(pushed['changes']['indexes']['added'])}")
     live = await stage.call("list_functions")

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mcp import Client
-from mcp.types import CallToolResult
+from mcp.types import CallToolResult, TextContent
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _SHOWN = 110
@@ -29,19 +30,22 @@ class Stage:
         self.calls = 0
         self.spent_s = 0.0
         self.installing_s = 0.0
+        self.last_answer = ""
 
     def say(self, text: str) -> None:
         """Announce what comes next."""
         self._console.print(f"\n[bold cyan]{text}[/]")
 
     async def call(self, tool: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Call *tool*, show the call and its time, and return the structured content."""
+        """Call *tool*, show the call, its progress and its time in a line, and return the structured content."""
+        self._console.print(f"  [bold]{tool}[/] {escape(_short(arguments or {}))}", end="")
         started = time.monotonic()
         result = await self._client.call_tool(tool, dict(arguments or {}), progress_callback=self._on_progress)
         took = time.monotonic() - started
         self.calls += 1
         self.spent_s += took
-        self._console.print(f"  [bold]{tool}[/] {_short(arguments or {})}  [dim]{took * 1000:.0f} ms[/]")
+        self._console.print(f"  [dim]{took * 1000:.0f} ms[/]")
+        self.last_answer = "\n".join(part.text for part in result.content if isinstance(part, TextContent))
         return self._content(tool, result)
 
     def show(self, text: str) -> None:
@@ -76,11 +80,12 @@ class Stage:
         return content
 
     async def _on_progress(self, progress: float, total: float | None, message: str | None) -> None:
+        del progress, total  # what is being done tells more
         before_s, before = self._stage_since
         self._stage_since = (time.monotonic(), message or "")
         if before == "installing":
             self.installing_s += time.monotonic() - before_s
-        self._console.print(f"    [dim]{progress:.0f}/{total or 0:.0f} {message}[/]")
+        self._console.print(f" [dim]· {message}[/]", end="")
 
 
 def _short(arguments: Mapping[str, Any]) -> str:
