@@ -18,7 +18,8 @@ class AuditEvent(Model):
     tool: str
     target: str | None = Field(
         default=None,
-        description="The deployment that the workspace was linked to afterwards; none is the embedded one.",
+        description="The deployment that the workspace was linked to afterwards; none is the embedded one, "
+        "and `?` one that the store could not name just then.",
     )
     arguments: str = Field(description="Their digest: which calls were alike, and nothing of what they said.")
     outcome: str = Field(

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from mcp_convex.domain.audit import AuditEvent, AuditLog
+from mcp_convex.domain.errors import ConvexMcpError
 from mcp_convex.domain.models import Arguments, PrincipalId
 from mcp_convex.domain.ports import AuditStore
 from mcp_convex.services.pages import utc_now
 from mcp_convex.services.targets import TargetService
 
 SHOWN = 100
+UNKNOWN = "?"
 
 
 class AuditService:
@@ -30,16 +32,22 @@ class AuditService:
 
     async def record(self, tool: str, arguments: Arguments, *, outcome: str, duration_s: float) -> None:
         """Keep that *tool* was called and has come to *outcome* after *duration_s* seconds, just now."""
-        linked = await self._targets.linked()
         event = AuditEvent(
             at=self._now() - timedelta(seconds=duration_s),
             tool=tool,
-            target=linked.name if linked else None,
+            target=await self._target(),
             arguments=self._store.digest(arguments),
             outcome=outcome,
             duration_s=round(duration_s, 3),
         )
         await self._store.add(self._principal, event)
+
+    async def _target(self) -> str | None:
+        try:
+            linked = await self._targets.linked()
+        except ConvexMcpError:  # the call is over, and is kept whatever else is known
+            return UNKNOWN
+        return linked.name if linked else None
 
     async def latest(self) -> AuditLog:
         """Return the latest events, newest first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, exists, insert, literal, select
 
 from mcp_convex.domain.audit import AuditEvent, digest
 from mcp_convex.domain.models import Arguments, PrincipalId
@@ -28,9 +28,13 @@ class SqlAuditStore(AuditStore):
 
     async def add(self, principal: PrincipalId, event: AuditEvent) -> None:
         row = {"principal": principal, "at": event.at.timestamp(), "record": event.model_dump_json()}
+        is_there = exists().where(*(audit_events.c[name] == value for name, value in row.items()))
+        values = (literal(value, audit_events.c[name].type) for name, value in row.items())
+        # Whoever lost the connection before the answer adds the event again.
+        new = insert(audit_events).from_select([*row], select(*values).where(~is_there))
         too_old = audit_events.c.at < database_clock() - KEPT.total_seconds()
         async with self._database.writing() as connection:
-            await connection.execute(insert(audit_events).values(row))
+            await connection.execute(new)
             await connection.execute(delete(audit_events).where(too_old))
 
     async def latest(self, principal: PrincipalId, *, limit: int) -> tuple[AuditEvent, ...]:

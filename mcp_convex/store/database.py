@@ -105,9 +105,16 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
 
 
 @asynccontextmanager
-async def opened_database(place: DatabasePlace, *, connections: int = 10) -> AsyncGenerator[Database]:
-    """Open *place*, with so many *connections* to a server at most; on leaving, close every one."""
-    backend = _backend(place, connections)
+async def opened_database(
+    place: DatabasePlace, *, connections: int = 10, is_urgent: bool = False
+) -> AsyncGenerator[Database]:
+    """
+    Open *place*, with so many *connections* to a server at most; on leaving, close every one.
+
+    Args:
+        is_urgent: Rather give a statement up, and connect anew, than wait for its answer for long.
+    """
+    backend = _backend(place, connections, is_urgent=is_urgent)
     try:
         yield Database(backend)
     finally:
@@ -117,12 +124,12 @@ async def opened_database(place: DatabasePlace, *, connections: int = 10) -> Asy
             await backend.engine.dispose()
 
 
-def _backend(place: DatabasePlace, connections: int) -> Backend:
+def _backend(place: DatabasePlace, connections: int, *, is_urgent: bool) -> Backend:
     if isinstance(place, Path):
         return Backend(sqlite.open_file(place), str(place), sqlite.FAILURES, sqlite.meaning, changes=Changes(place))
     from mcp_convex.store import postgres  # noqa: PLC0415 - an extra
 
-    engine = postgres.open_url(place, connections)
+    engine = postgres.open_url(place, connections, postgres.URGENT_S if is_urgent else postgres.STATEMENT_S)
     return Backend(engine, "PostgreSQL", postgres.FAILURES, postgres.meaning, postgres.PATIENCE_S)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from pydantic import SecretStr
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import AdaptedConnection
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from mcp_convex.domain.errors import (
     ConvexMcpError,
@@ -30,16 +34,25 @@ FAILURES = (OSError, TimeoutError, PoolExhausted)
 """What comes of a server that is away and of a pool that is empty, beside what SQLAlchemy makes of asyncpg's errors."""
 
 PATIENCE_S = 10
-"""Seconds that a call waits for a server that is away, and for a connection that others use."""
+"""Seconds that a call waits for a server that is away."""
 
 _CONNECT_S = 5
-_STATEMENT_S = 30
+STATEMENT_S = 30
 """Seconds after which a statement is given up; ours take milliseconds, unless the server or the way to it is dead."""
+URGENT_S = 5
+"""Seconds after which one that others wait for by the second is: soon enough to say it again over a new connection."""
+
+_QUEUE_S = STATEMENT_S
+"""Seconds that a call waits for a connection that others use: as long as one of them may take."""
+_TRUSTED_S = 5
+"""Seconds for which a connection that lay unused is taken to be good, unless its end was heard of."""
+
+_UNUSED_SINCE = "mcp_convex unused since"
 
 _SESSION = {
     "application_name": "mcp-convex",
     "lock_timeout": "10s",
-    "statement_timeout": f"{_STATEMENT_S}s",
+    "statement_timeout": f"{STATEMENT_S}s",
     "idle_in_transaction_session_timeout": "60s",
 }
 
@@ -69,26 +82,53 @@ _MEANINGS: Mapping[str, tuple[type[ConvexMcpError], str, str]] = MappingProxyTyp
 """By the SQLSTATE, or by the two characters of its class."""
 
 
-def open_url(url: SecretStr, connections: int) -> AsyncEngine:
-    """Return an engine for the database at *url*, with so many *connections* to it at most. It connects when used."""
+def open_url(url: SecretStr, connections: int, statement_s: float) -> AsyncEngine:
+    """
+    Return an engine for the database at *url*, with so many *connections* to it at most. It connects when used.
+
+    Args:
+        statement_s: Seconds after which a statement is given up.
+    """
 
     async def connect(**_: object) -> object:
-        return await connected(url)
+        return await connected(url, statement_s)
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",  # where to is known only to the function: an engine prints its URL
         async_creator=connect,
         hide_parameters=True,
         pool_size=connections,
         max_overflow=0,
-        pool_timeout=PATIENCE_S,
-        pool_pre_ping=True,  # after a restart of the server every idle connection is dead
+        pool_timeout=_QUEUE_S,
+        pool_use_lifo=True,  # what is not needed lies unused, rather than each of them a little
     )
+    event.listen(engine.sync_engine, "checkin", _on_checkin)
+    event.listen(engine.sync_engine, "checkout", _on_checkout)
+    return engine
 
 
-async def connected(url: SecretStr) -> asyncpg.Connection[asyncpg.Record]:
+def _on_checkin(_connection: object, entry: ConnectionPoolEntry) -> None:
+    entry.info[_UNUSED_SINCE] = time.monotonic()
+
+
+def _on_checkout(connection: AdaptedConnection, entry: ConnectionPoolEntry, _: object) -> None:
+    """Have the pool connect anew where the connection is dead, as each is after a restart of the server."""
+    # The pool's own way to find out takes three more trips to the server, before every transaction of three.
+    unused_since = entry.info.get(_UNUSED_SINCE)
+    if unused_since is None:  # it was made just now
+        return
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
+    if time.monotonic() - unused_since > _TRUSTED_S:
+        try:
+            connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=URGENT_S))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+            raise InvalidatePoolError from exc
+
+
+async def connected(url: SecretStr, statement_s: float = STATEMENT_S) -> asyncpg.Connection[asyncpg.Record]:
     """
-    Return a connection of its own to the database at *url*.
+    Return a connection of its own to the database at *url*, which gives a statement up after *statement_s* seconds.
 
     Raises:
         SettingsInvalid: No such URL can be.
@@ -96,7 +136,7 @@ async def connected(url: SecretStr) -> asyncpg.Connection[asyncpg.Record]:
     """
     try:
         return await asyncpg.connect(
-            url.get_secret_value(), timeout=_CONNECT_S, command_timeout=_STATEMENT_S, server_settings=_SESSION
+            url.get_secret_value(), timeout=_CONNECT_S, command_timeout=statement_s, server_settings=_SESSION
         )
     except ValueError:
         # Its text may repeat the URL.
@@ -119,7 +159,7 @@ def _without_state(exc: BaseException) -> tuple[type[ConvexMcpError], str, str] 
         case OSError() | TimeoutError():
             return _AWAY
         case PoolExhausted():
-            return StoreUnreachable, f"had no connection free for {PATIENCE_S} seconds", "Repeat the call in a moment."
+            return StoreUnreachable, f"had no connection free for {_QUEUE_S} seconds", "Repeat the call in a moment."
         case DBAPIError(connection_invalidated=True):
             return _AWAY
         case _:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 
 from mcp_convex.domain.errors import NotFound
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.ports import PushStore
 from mcp_convex.domain.pushes import PushRecord
+from mcp_convex.domain.snapshots import NewSnapshot
 from mcp_convex.store.database import Database, decoding
 from mcp_convex.store.dialects import upsert
+from mcp_convex.store.snapshots import SqlSnapshotStore
 from mcp_convex.store.tables import pushes
 
 KEPT = 200
 """Pushes of one workspace that the store keeps."""
+_AT_A_TIME = 10
+"""Most who ask want the latest few; a record may be long."""
 
 
 class SqlPushStore(PushStore):
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, snapshots: SqlSnapshotStore) -> None:
         self._database = database
+        self._snapshots = snapshots
 
-    async def add(self, principal: PrincipalId, record: PushRecord) -> None:
+    async def add(self, principal: PrincipalId, record: PushRecord, new: NewSnapshot | None = None) -> None:
         row = {
             "principal": principal,
             "id": record.id,
@@ -33,6 +38,8 @@ class SqlPushStore(PushStore):
         of_workspace = pushes.c.principal == principal, pushes.c.workspace == record.workspace
         beyond = select(pushes.c.id).where(*of_workspace).order_by(*_NEWEST_FIRST).offset(KEPT)
         async with self._database.writing() as connection:
+            if new is not None:
+                await self._snapshots.put(connection, principal, new)
             await connection.execute(upsert(connection, pushes, row))
             await connection.execute(delete(pushes).where(*of_workspace, pushes.c.id.in_(beyond)))
 
@@ -45,11 +52,17 @@ class SqlPushStore(PushStore):
         return _decoded(found)
 
     async def latest(self, principal: PrincipalId, workspace: WorkspaceId) -> AsyncGenerator[PushRecord]:
-        wanted = select(pushes.c.record).where(pushes.c.principal == principal, pushes.c.workspace == workspace)
-        async with self._database.reading() as connection:
-            records = (await connection.scalars(wanted.order_by(*_NEWEST_FIRST))).all()
-        for record in records:
-            yield _decoded(record)
+        of_workspace = pushes.c.principal == principal, pushes.c.workspace == workspace
+        wanted = select(pushes).where(*of_workspace).order_by(*_NEWEST_FIRST).limit(_AT_A_TIME)
+        older = wanted
+        while True:
+            async with self._database.reading() as connection:
+                rows = (await connection.execute(older)).all()
+            for row in rows:
+                yield _decoded(row.record)
+            if len(rows) < _AT_A_TIME:
+                break
+            older = wanted.where(tuple_(pushes.c.started_at, pushes.c.id) < (rows[-1].started_at, rows[-1].id))
 
 
 _NEWEST_FIRST = pushes.c.started_at.desc(), pushes.c.id.desc()

@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.ports.snapshots import SnapshotStore
-from mcp_convex.domain.snapshots import Snapshot
+from mcp_convex.domain.snapshots import NewSnapshot, Snapshot
 from mcp_convex.store.database import Database, decoding
 from mcp_convex.store.dialects import one_at_a_time, upsert
 from mcp_convex.store.encryption import Cipher
@@ -29,7 +29,13 @@ class SqlSnapshotStore(SnapshotStore):
         self._database = database
         self._cipher = cipher
 
-    async def add(self, principal: PrincipalId, snapshot: Snapshot, contents: Mapping[str, bytes]) -> None:
+    async def add(self, principal: PrincipalId, new: NewSnapshot) -> None:
+        async with self._database.writing() as connection:
+            await self.put(connection, principal, new)
+
+    async def put(self, connection: AsyncConnection, principal: PrincipalId, new: NewSnapshot) -> None:
+        """Do so in a transaction that writes something else as well."""
+        snapshot = new.snapshot
         row = {
             "principal": principal,
             "workspace": snapshot.workspace,
@@ -38,13 +44,12 @@ class SqlSnapshotStore(SnapshotStore):
             "record": snapshot.model_dump_json(),
         }
         workspace = WorkspaceId(snapshot.workspace)
-        async with self._database.writing() as connection:
-            # Another's pruning could not see what this transaction refers to.
-            await one_at_a_time(connection, "snapshots", principal, workspace)
-            for digest, content in contents.items():
-                await connection.execute(upsert(connection, snapshot_contents, self._sealed(row, digest, content)))
-            await connection.execute(upsert(connection, snapshots, row))
-            await _prune(connection, principal, workspace)
+        # Another's pruning could not see what this transaction refers to.
+        await one_at_a_time(connection, "snapshots", principal, workspace)
+        for digest, content in new.contents.items():
+            await connection.execute(upsert(connection, snapshot_contents, self._sealed(row, digest, content)))
+        await connection.execute(upsert(connection, snapshots, row))
+        await _prune(connection, principal, workspace)
 
     async def missing(self, principal: PrincipalId, workspace: WorkspaceId, digests: Collection[str]) -> frozenset[str]:
         columns = select(snapshot_contents.c.sha256).where(*_kept_of(principal, workspace))

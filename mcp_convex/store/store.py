@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import Column, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mcp_convex.domain.ports import (
-    AuditStore,
     ConnectionStore,
     DevServerStore,
     FileJournal,
@@ -24,6 +23,7 @@ from mcp_convex.domain.ports import (
 from mcp_convex.domain.ports.cursors import CursorStore
 from mcp_convex.domain.ports.relaying import NoRelay, Relay
 from mcp_convex.store.audit import SqlAuditStore
+from mcp_convex.store.audit_outbox import AuditOutbox
 from mcp_convex.store.connections import SqlConnectionStore
 from mcp_convex.store.cursors import SqlCursorStore
 from mcp_convex.store.database import Database, DatabasePlace, opened_database
@@ -47,18 +47,19 @@ _AT_ONCE = 500
 class Store:
     """An open store: one adapter a port, over one database."""
 
-    def __init__(self, database: Database, ring: KeyRing, relay: Relay) -> None:
+    def __init__(self, database: Database, apart: Database, ring: KeyRing, relay: Relay) -> None:
         cipher = Cipher(ring)
         self.targets: TargetStore = SqlTargetStore(database, cipher)
-        self.leases: LeaseStore = SqlLeaseStore(database)
-        self.pushes: PushStore = SqlPushStore(database)
+        self.leases: LeaseStore = SqlLeaseStore(apart)
         self.connections: ConnectionStore = SqlConnectionStore(database, cipher)
         self.pages: PageStore = SqlPageStore(database, cipher)
         self.provisioning: ProvisioningStore = SqlProvisioningStore(database)
-        self.audit: AuditStore = SqlAuditStore(database, ring.derived("audit"))
+        self.audit = AuditOutbox(SqlAuditStore(database, ring.derived("audit")))
         self.cursors: CursorStore = SqlCursorStore(database)
         self.journal: FileJournal = SqlFileJournal(database, cipher)
-        self.snapshots: SnapshotStore = SqlSnapshotStore(database, cipher)
+        snapshots = SqlSnapshotStore(database, cipher)
+        self.snapshots: SnapshotStore = snapshots
+        self.pushes: PushStore = SqlPushStore(database, snapshots)
         self.dev_servers: DevServerStore = SqlDevServerStore(database)
         self.relay = relay
         self._database = database
@@ -109,9 +110,18 @@ class Store:
 @asynccontextmanager
 async def opened(place: DatabasePlace, ring: KeyRing, connections: int) -> AsyncGenerator[Store]:
     """Open the store as `open_store` says."""
-    async with opened_database(place, connections=connections) as connected:
+    async with opened_database(place, connections=connections) as connected, _apart(place, connected) as apart:
         await bring_to_head(connected)
-        yield Store(connected, ring, _relay(place))
+        store = Store(connected, apart, ring, _relay(place))
+        async with store.audit.writing():
+            yield store
+
+
+def _apart(place: DatabasePlace, connected: Database) -> AbstractAsyncContextManager[Database]:
+    """Return what leases are kept through: however many calls wait for a connection, a lease has to be renewed."""
+    if isinstance(place, Path):
+        return nullcontext(connected)  # SQLite's writers stand in one line, and are quick
+    return opened_database(place, connections=1, is_urgent=True)
 
 
 def _relay(place: DatabasePlace) -> Relay:

@@ -25,6 +25,13 @@ async def test_events_come_newest_first_and_no_more_than_asked_for(store: Store)
     assert (event(9),) == await store.audit.latest(BOB, limit=10)
 
 
+async def test_an_event_that_is_added_again_is_there_once(store: Store) -> None:
+    for number in (1, 2, 1):
+        await store.audit.add(ADA, event(number))
+
+    assert ["tool2", "tool1"] == [each.tool for each in await store.audit.latest(ADA, limit=10)]
+
+
 async def test_events_that_are_too_old_go(store: Store) -> None:
     await store.audit.add(ADA, event(1, at=NOW - KEPT))
     await store.audit.add(ADA, event(2))

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from pydantic import SecretStr
 
 from mcp_convex.domain.errors import ConvexMcpError, NotFound, SettingsInvalid, StoreCorrupt, StoreUnreachable
 from mcp_convex.store import KeyRing, open_data_dir, open_store, rotate_keys
+from mcp_convex.store.audit import SqlAuditStore
 from mcp_convex.store.database import opened_database
 from mcp_convex.store.store import Store
 from mcp_convex.store.tables import metadata
@@ -215,6 +217,7 @@ async def test_more_calls_than_connections_wait_for_one_another(raw, ring) -> No
 
 
 async def test_a_restart_in_the_midst_of_writing_loses_and_doubles_nothing(postgres, raw, store: Store) -> None:
+    audit = SqlAuditStore(store._database, b"key")  # without the outbox, so that refusals are seen
     acknowledged: list[str] = []
     refused: list[ConvexMcpError] = []
     restarted = anyio.Event()
@@ -223,7 +226,7 @@ async def test_a_restart_in_the_midst_of_writing_loses_and_doubles_nothing(postg
         number = first
         while not restarted.is_set() or number % 10:
             try:
-                await store.audit.add(ADA, event(number))
+                await audit.add(ADA, event(number))
                 acknowledged.append(f"tool{number}")
             except ConvexMcpError as exc:
                 refused.append(exc)
@@ -247,6 +250,43 @@ async def test_a_restart_in_the_midst_of_writing_loses_and_doubles_nothing(postg
     assert set(acknowledged) <= set(kept)
     assert {"store_unreachable"} >= {each.code for each in refused}
     assert len(refused) <= 4  # what was under way; the others waited
+
+
+async def test_a_lease_whose_renewal_is_answered_late_is_still_its_holders(postgres, raw, ring) -> None:
+    lease_s = 1.0
+    renewals: list[float] = []
+    again = anyio.Event()
+
+    def answered(data: bytes) -> bytes:
+        if b"UPDATE 1" in data:
+            renewals.append(time.monotonic())
+            if len(renewals) == 1:
+                time.sleep(2 * lease_s)  # the whole process stands still
+            else:
+                again.set()
+        return data
+
+    async with wire(postgres.folder / ".s.PGSQL.5432", answered) as port:
+        ((name,),) = raw.execute("SELECT current_database()")
+        url = f"postgresql://operator:{PASSWORD}@127.0.0.1:{port}/{name}?sslmode=disable"
+        async with open_store(SecretStr(url), ring) as store, store.leases.hold("a", ttl_s=lease_s):
+            with anyio.fail_after(60):
+                await again.wait()
+
+
+async def test_an_event_that_cannot_be_written_is_kept_and_written_once_that_can_be(raw, ring, caplog) -> None:
+    async with open_store(raw.place, ring) as store:
+        raw.execute("ALTER TABLE audit_events RENAME TO elsewhere")
+        await store.audit.add(ADA, event(1))
+        raw.execute("ALTER TABLE elsewhere RENAME TO audit_events")
+        with anyio.fail_after(60):
+            while not await store.audit.latest(ADA, limit=9):
+                await anyio.lowlevel.checkpoint()
+        raw.execute("ALTER TABLE audit_events RENAME TO elsewhere")
+        await store.audit.add(ADA, event(2))
+
+    assert [event(2).model_dump_json() in caplog.text, event(1).model_dump_json() in caplog.text] == [True, False]
+    assert [(1,)] == raw.execute("SELECT count(*) FROM elsewhere")
 
 
 async def test_a_server_killed_with_a_transaction_under_way_has_nothing_of_it(postgres, raw, store: Store) -> None:

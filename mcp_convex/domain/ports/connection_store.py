@@ -101,7 +101,7 @@ class AuditStore(ABC):
 
     @abstractmethod
     async def add(self, principal: PrincipalId, event: AuditEvent) -> None:
-        """Keep *event*; those beyond a certain age go."""
+        """Keep *event*, once however often it is added; those beyond a certain age go."""
 
     @abstractmethod
     async def latest(self, principal: PrincipalId, *, limit: int) -> tuple[AuditEvent, ...]:
