@@ -15,7 +15,7 @@ from mcp_convex.settings import describe
 from mcp_convex.tools import TOOLSETS
 from tests import test_canary, test_provisioning_kill
 from tests.identity import test_tokens
-from tests.server import test_fuzzed, test_smuggling
+from tests.server import test_fuzzed, test_slow_clients, test_smuggling
 from tests.services import test_fault_matrix, test_projects
 from tests.store import test_rotation, test_two_principals
 
@@ -113,6 +113,12 @@ def reliability_table():
             f"{len(test_smuggling.AMBIGUOUS)} kinds: lengths and chunks, folded lines, headers twice, hosts",
             "400, the connection ends, and nothing behind them is answered",
             "tests/server/test_smuggling.py",
+        ),
+        (
+            "clients that send or read as slowly as they can",
+            f"{len(test_slow_clients.UNFINISHED)} requests left unfinished; a byte now and then; an answer not read",
+            "the connection ends in time, with 408 where a request was on its way",
+            "tests/server/test_slow_clients.py",
         ),
         (
             "an attacker with a token, a link or a name of their own",

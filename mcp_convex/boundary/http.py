@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.authentication import AuthenticationError
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -155,7 +155,7 @@ class HttpFront:
         request = Request(scope)
         scope[_IS_STREAM] = request.method != "POST" or request.headers.get("mcp-method") == "subscriptions/listen"
         try:
-            with self._let_in(scope):
+            with self._let_in(scope), suppress(ClientDisconnect):  # who has hung up is answered nothing
                 await self._transport(scope, receive, send)
         except Refused as refused:
             await refused.answer(scope, receive, send)

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     import uvicorn
 
 _BACKLOG = 1024
-_KEPT_OPEN_S = 75
-"""How long a connection stays open between two calls."""
 _LAST_WORDS_S = 2
 """Seconds in which streams that clients hold open are closed."""
 
@@ -58,16 +57,30 @@ def host_in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long is waited. All in seconds."""
+
+    drain_s: float
+    """For calls under way, once the server has been told to end."""
+    client_s: int = 75
+    """
+    For the next request of a connection, for all of it to come, and for its answer to be read.
+
+    A balancer keeps its connections for a minute, and takes one that closes under it for an error.
+    """
+
+
 async def serve_http(
-    front: HttpFront, sock: socket.socket, on_ready: Callable[[], None], stopping: asyncio.Event, *, drain_s: float
+    front: HttpFront, sock: socket.socket, on_ready: Callable[[], None], stopping: asyncio.Event, patience: Patience
 ) -> None:
     """
-    Serve at *sock* until *stopping* is set; then calls under way have *drain_s* seconds to finish.
+    Serve at *sock* until *stopping* is set; then calls under way may finish.
 
     Args:
         on_ready: Called once requests are answered.
     """
-    server = _server(front)
+    server = _server(front, patience.client_s)
     async with front.running():
         await server.startup(sockets=[sock])  # not serve(), which would take over the process's signals
         on_ready()
@@ -75,30 +88,29 @@ async def serve_http(
             await stopping.wait()
             for listener in server.servers:
                 listener.close()
-            with anyio.move_on_after(drain_s):
+            with anyio.move_on_after(patience.drain_s):
                 await front.drain()
         finally:
             with anyio.CancelScope(shield=True):
                 await server.shutdown(sockets=[sock])
 
 
-def _server(front: HttpFront) -> uvicorn.Server:
+def _server(front: HttpFront, patience_s: int) -> uvicorn.Server:
     import uvicorn  # noqa: PLC0415 - slow to import; stdio does without
 
-    from mcp_convex.boundary.strict import StrictHttp  # noqa: PLC0415 - as above
+    from mcp_convex.boundary.patience import PatientHttp  # noqa: PLC0415 - as above
 
     config = uvicorn.Config(
         front.app,
         interface="asgi3",
-        http=StrictHttp,
+        http=PatientHttp,
         lifespan="off",
         log_config=None,
         access_log=False,
         proxy_headers=False,  # whoever connects would say from where
         server_header=False,
         ws="none",
-        # A balancer keeps its connections for a minute, and takes one that closes under it for an error.
-        timeout_keep_alive=_KEPT_OPEN_S,
+        timeout_keep_alive=patience_s,
         timeout_graceful_shutdown=_LAST_WORDS_S,
     )
     config.load()

@@ -19,7 +19,7 @@ from mcp_convex.boundary import ConvexServer, Replicated
 from mcp_convex.boundary.api import HttpApi
 from mcp_convex.boundary.hosting import Hosting, Narrowed, Serving
 from mcp_convex.boundary.http import PATH, Access, Beside, HttpFront, caller, is_stream
-from mcp_convex.boundary.listening import bound, host_in_url, serve_http
+from mcp_convex.boundary.listening import Patience, bound, host_in_url, serve_http
 from mcp_convex.boundary.narrowing import Narrowing
 from mcp_convex.boundary.replicas import RelayedBus
 from mcp_convex.boundary.subscriptions import Announcing
@@ -92,7 +92,7 @@ async def listen(
         front = HttpFront(server, access, tuple(TOOLSETS), beside)
         sock = bound(settings.listen_host, settings.listen_port)
         url = f"http://{host_in_url(settings.listen_host)}:{sock.getsockname()[1]}{PATH}"
-        await serve_http(front, sock, lambda: on_ready(url), stopping, drain_s=settings.drain_s)
+        await serve_http(front, sock, lambda: on_ready(url), stopping, Patience(drain_s=settings.drain_s))
 
 
 class Hosted(Hosting):
