@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -114,10 +113,6 @@ class TypeCheck(AbstractAsyncContextManager["TypeCheck"]):
         """
 
 
-POLLED_S = 3.0
-"""Between two looks at the files of a sandbox that cannot be watched: little beside the second or two of a push."""
-
-
 class Sandbox(ABC):
     """
     Where a workspace's files live and its CLI runs.
@@ -157,20 +152,9 @@ class Sandbox(ABC):
     async def list(self) -> tuple[FileEntry, ...]:
         """Return the workspace's files that tools may see, sorted by path."""
 
-    async def watched(self) -> AsyncGenerator[None]:
-        """
-        Yield at first, and then whenever the files may have changed, by whatever hand, until it is closed.
-
-        Raises:
-            SandboxLost: The sandbox vanished meanwhile.
-        """
-        # For those that cannot watch.
-        seen: tuple[FileEntry, ...] | None = None
-        while True:
-            if (now := await self.list()) != seen:
-                seen = now
-                yield
-            await asyncio.sleep(POLLED_S)
+    @abstractmethod
+    def watched(self) -> AsyncGenerator[None]:
+        """Yield at first, and then whenever the files may have changed, by whatever hand, until it is closed."""
 
     @abstractmethod
     def convex_cli(self) -> tuple[str, ...]:

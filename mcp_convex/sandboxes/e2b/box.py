@@ -164,6 +164,10 @@ class Job:
         """Say whether the program has ended, or is not to be heard any more."""
         return self._over.done()
 
+    def when_over(self, call: Callable[[], None]) -> None:
+        """Have *call* made then."""
+        self._over.add_done_callback(lambda _: call())
+
     async def ended(self) -> None:
         """Return when the program has ended, or is not to be heard any more."""
         await asyncio.wait({self._over})

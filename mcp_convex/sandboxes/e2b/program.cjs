@@ -1,4 +1,4 @@
-// Runs inside the sandbox, one process a task: `node program.cjs look | prepare | install | run`.
+// Runs inside the sandbox, one process a task: `node program.cjs look | prepare | install | run | watch`.
 // It reads its request as the first line of standard input, and writes one JSON object a line to standard output.
 const { spawn } = require("node:child_process");
 const { createHash } = require("node:crypto");
@@ -11,6 +11,7 @@ const HOME = os.homedir();
 const WORKSPACE = path.join(HOME, "app");
 const OWN = path.join(HOME, ".mcp-convex");
 const STAGE = path.join(OWN, "stage");
+const TEMPORARY = ".tmp"; // where commands put temporary files, a folder of the stage
 const TEMPLATE = "/opt/convex";
 const MARK = "MCP_CONVEX_RUN=";
 const SPARE_BYTES = 256 * 1024 * 1024; // what there must be left for a command that only waits; one takes 100 MB
@@ -31,10 +32,11 @@ function attempt(work, otherwise) {
 
 // `rules`: which folders hold no sources, except below those that are kept.
 function sources(rules) {
-  const found = { files: [], packages: [] };
+  const found = { files: [], packages: [], folders: [] };
   const pending = [""];
   while (pending.length) {
     const folder = pending.pop();
+    found.folders.push(folder);
     for (const entry of fs.readdirSync(path.join(WORKSPACE, folder), { withFileTypes: true })) {
       const at = folder + entry.name;
       if (entry.name.startsWith(".")) continue;
@@ -59,12 +61,14 @@ function isSource(at, largest) {
   }, false);
 }
 
+const contentOf = (at) => attempt(() => fs.readFileSync(path.join(WORKSPACE, at)), null);
+
 // Says what differs from what the host knows: `known` holds hashes by path, `also` names hidden files to look at.
 function look({ rules, known, also }) {
   const paths = [...sources(rules).files, ...also.filter((at) => isSource(at, rules.largest))];
   const changed = {};
   for (const at of paths) {
-    const data = attempt(() => fs.readFileSync(path.join(WORKSPACE, at)), null);
+    const data = contentOf(at);
     if (data !== null && known[at] !== sha256(data)) changed[at] = encoded(data);
   }
   const present = new Set(paths);
@@ -134,23 +138,50 @@ function install({ arguments: given, env }) {
 
 // --- a command -----------------------------------------------------------------------------------------------------
 
-// A stage holds the workspace's sources and nothing else of it, so that no env file decides what the CLI does.
-// It is emptied and not made anew: a command that waits stands in it.
+// Makes the stage hold the workspace's sources and nothing else of it, so that no env file decides what the CLI does.
+// What stays is never missing in between: a command that waits stands there, and may still be reading as it loads.
 function makeStage({ rules, replaced }) {
   const { files, packages: folders } = sources(rules);
   if (!attempt(() => fs.lstatSync(STAGE).isDirectory(), false)) fs.rmSync(STAGE, { force: true });
   fs.mkdirSync(STAGE, { recursive: true });
-  for (const name of fs.readdirSync(STAGE)) fs.rmSync(path.join(STAGE, name), { recursive: true, force: true });
-  fs.mkdirSync(path.join(STAGE, ".tmp"));
-  for (const at of files) {
-    fs.mkdirSync(path.dirname(path.join(STAGE, at)), { recursive: true });
-    if (at in replaced) fs.writeFileSync(path.join(STAGE, at), replaced[at]);
-    else fs.copyFileSync(path.join(WORKSPACE, at), path.join(STAGE, at));
-  }
+  clearStage(new Set(files), new Set(folders));
+  fs.mkdirSync(path.join(STAGE, TEMPORARY));
+  for (const at of files) putInStage(at, at in replaced ? Buffer.from(replaced[at]) : contentOf(at));
   for (const at of folders) {
     fs.mkdirSync(path.dirname(path.join(STAGE, at)), { recursive: true });
-    fs.symlinkSync(path.join(WORKSPACE, at), path.join(STAGE, at));
+    attempt(() => fs.symlinkSync(path.join(WORKSPACE, at), path.join(STAGE, at)));
   }
+}
+
+// Removes what is neither one of *files* nor the link to one of *packages*, with the folders in which there is none.
+function clearStage(files, packages) {
+  const wanted = new Set([...files, ...packages].flatMap(foldersOf));
+  const pending = [""];
+  while (pending.length) {
+    const folder = pending.pop();
+    for (const entry of fs.readdirSync(path.join(STAGE, folder), { withFileTypes: true })) {
+      const at = folder + entry.name;
+      const place = path.join(STAGE, at);
+      if (entry.isDirectory() && wanted.has(at)) pending.push(at + "/");
+      else if (entry.isFile() && files.has(at)) continue;
+      else if (packages.has(at) && attempt(() => fs.readlinkSync(place), null) === path.join(WORKSPACE, at)) continue;
+      else fs.rmSync(place, { recursive: true, force: true });
+    }
+  }
+}
+
+function foldersOf(at) {
+  const parts = at.split("/").slice(0, -1);
+  return parts.map((_, index) => parts.slice(0, index + 1).join("/"));
+}
+
+function putInStage(at, data) {
+  const [place, copy] = [path.join(STAGE, at), path.join(STAGE, TEMPORARY, "copy")];
+  if (data === null) return fs.rmSync(place, { force: true }); // deleted since it was found
+  if (attempt(() => fs.readFileSync(place).equals(data), false)) return;
+  fs.mkdirSync(path.dirname(place), { recursive: true });
+  fs.writeFileSync(copy, data);
+  fs.renameSync(copy, place);
 }
 
 // What a command that waits may have read already; where that has changed, it has to begin anew.
@@ -189,7 +220,7 @@ async function run(request, onLine) {
   const gate = request.gate && (await forward(connections));
   const home = path.join(OWN, "home");
   fs.mkdirSync(home, { recursive: true });
-  const env = { PATH: process.env.PATH, HOME: home, TMPDIR: path.join(STAGE, ".tmp"), LANG: "C.UTF-8", ...request.env };
+  const env = { PATH: process.env.PATH, HOME: home, TMPDIR: path.join(STAGE, TEMPORARY), LANG: "C.UTF-8", ...request.env };
   const [program, ...argv] = request.argv.map((text) => (gate ? text.replaceAll(request.gate, gate) : text));
   const known = premises();
   const child = spawn(program, argv, {
@@ -276,6 +307,50 @@ function filesIn(root, folder, found = new Map()) {
   return found;
 }
 
+// --- what something else writes -----------------------------------------------------------------------------------
+
+// Says when it has begun, and then whenever sources may have changed, for as long as somebody asks for it.
+function watch({ rules, patience }, onLine) {
+  const watched = new Map();
+  let due = null;
+  const soon = () => (due ??= setTimeout(look, 20));
+  const look = () => {
+    due = null;
+    // A folder that is new may hold another by the time it is watched.
+    while (sources(rules).folders.filter((folder) => watchFolder(folder, watched, soon)).length);
+    say({ changed: true });
+  };
+  let impatient;
+  const isAskedFor = () => {
+    clearTimeout(impatient);
+    impatient = setTimeout(() => process.exit(0), patience * 1000);
+  };
+  onLine(isAskedFor);
+  isAskedFor();
+  look();
+}
+
+// Says whether the folder is watched from now on, and was not before.
+function watchFolder(folder, watched, onChange) {
+  if (watched.has(folder) || folder.split("/").includes("_generated")) return false;
+  const place = path.join(WORKSPACE, folder);
+  try {
+    const watcher = fs.watch(place, (kind, name) => {
+      // Its own name: it has gone, and what comes in its place has to be watched anew.
+      if (kind === "rename" && name === path.basename(place)) {
+        watcher.close();
+        watched.delete(folder);
+      }
+      if (!name?.startsWith(".") && !["_generated", "node_modules"].includes(name)) onChange();
+    });
+    watched.set(folder, watcher);
+    return true;
+  } catch (error) {
+    if (error.code !== "ENOENT") throw error; // there are no more watches, or none for this file system
+    return false;
+  }
+}
+
 // --- requests ------------------------------------------------------------------------------------------------------
 
 function finish(answer) {
@@ -313,7 +388,8 @@ let next = (request) => {
       next = onLine;
       early.forEach(onLine);
     };
-    run(request, listen).catch(fail);
+    if (process.argv[2] === "watch") watch(request, listen);
+    else run(request, listen).catch(fail);
   }
 };
 process.on("uncaughtException", fail);

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import anyio
 
 from mcp_convex.domain import paths
-from mcp_convex.domain.errors import InstallFailed, NotFound, PathRefused, SandboxLost
+from mcp_convex.domain.errors import InstallFailed, NotFound, PathRefused, SandboxBusy, SandboxLost
 from mcp_convex.domain.models import FileEntry, FilePath, IsolationMode, PrincipalId, WorkspaceId
 from mcp_convex.domain.ports import Command, Ended, FileJournal, OnOutput, OnStage, Sandbox
 from mcp_convex.sandboxes.e2b.account import Account
@@ -19,7 +19,9 @@ from mcp_convex.sandboxes.e2b.armed import Armed
 from mcp_convex.sandboxes.e2b.attachment import Attachment
 from mcp_convex.sandboxes.e2b.box import Box
 from mcp_convex.sandboxes.e2b.command import GATE, BoxedCommand, Run, Until
+from mcp_convex.sandboxes.e2b.failures import lost
 from mcp_convex.sandboxes.e2b.mirror import Mirror, is_hidden
+from mcp_convex.sandboxes.e2b.watching import changes_in
 from mcp_convex.sandboxes.install import DEADLINE_S, IMPATIENTLY, QUIETLY, failed
 from mcp_convex.sandboxes.packages import COMPILERS, check_version
 from mcp_convex.sandboxes.project import Content, Template
@@ -33,6 +35,8 @@ How long a read may rely on what `ensure`, a list or another read relied on, and
 
 A push lists and reads the files right after the one, an edit reads them right after the other.
 """
+_POLLED_S = 3.0
+"""Between two looks at the files of a sandbox that does not tell: little beside the second or two of a push."""
 _READ_BACK = "{count} files that something else had written in the sandbox were taken over."
 
 
@@ -54,6 +58,8 @@ class E2BSandbox(Sandbox):
         self._has_tsconfig = False
         self._looked_at = 0.0
         self._listed = True
+        self._ready_in: str | None = None
+        """The box that was made ready last."""
         self._one_at_a_time = anyio.Lock()
 
     async def ensure(self, progress: OnStage) -> None:
@@ -64,6 +70,7 @@ class E2BSandbox(Sandbox):
             except SandboxLost:
                 self._attachment.lose(box)
                 raise
+            self._ready_in = box.id
             self._looked_at, self._listed = anyio.current_time(), False
 
     async def init(self) -> tuple[FilePath, ...]:
@@ -102,6 +109,18 @@ class E2BSandbox(Sandbox):
         files = (await self._mirror.state()).files
         return tuple(files[path] for path in sorted(files) if _is_visible(path))
 
+    async def watched(self) -> AsyncGenerator[None]:
+        """Yield as the port says: by the word of the box, and by a look now and then where it has none."""
+        seen: tuple[FileEntry, ...] | None = None
+        while True:
+            async with aclosing(self._noticed()) as changes:
+                async for _ in changes:
+                    yield
+            if (now := await self.list()) != seen:
+                seen = now
+                yield
+            await anyio.sleep(_POLLED_S)
+
     def convex_cli(self) -> tuple[str, ...]:
         if (script := self._packages.cli) is None:
             raise InstallFailed("The package `convex` is not installed.", next_step="Call again; it will be installed.")
@@ -119,7 +138,9 @@ class E2BSandbox(Sandbox):
     async def exec(self, command: Command, *, on_output: OnOutput, until: Until = None) -> Ended:
         async with self._one_at_a_time:
             self._looked_at = 0.0
-            box = await self._attachment.started()
+            box = await self._attachment.at_hand()
+            if box is None or box.id != self._ready_in:
+                raise lost()  # another has not its packages yet
             try:
                 run = await self._run(box, command, on_output, until)
                 await self._mirror.keep(run.ended)
@@ -163,6 +184,14 @@ class E2BSandbox(Sandbox):
         started = BoxedCommand(box, command, on_output)
         await started.start(self._mirror)
         return await started.finished(until)
+
+    async def _noticed(self) -> AsyncGenerator[None]:
+        """Yield for what the box tells of; return where there is none, or it tells no more."""
+        with suppress(SandboxBusy, SandboxLost):  # a look will tell
+            if (box := await self._attachment.at_hand()) is not None:
+                async with aclosing(changes_in(box, await self._mirror.rules())) as changes:
+                    async for _ in changes:
+                        yield
 
     def _is_fresh(self) -> bool:
         return anyio.current_time() - self._looked_at <= _FRESH_S

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
 from mcp_convex.domain.errors import SandboxLost
@@ -104,6 +106,51 @@ async def test_a_command_that_waited_in_a_sandbox_that_paused_or_vanished_is_sta
     await sandbox.ensure(no_progress)
     assert (await sandbox.exec(waiting, on_output=ignore)).timed_out
     assert "waits" not in (await run(sandbox, "/bin/sh", "-c", "ps -e -o args")).output
+
+
+async def test_a_command_that_waits_never_misses_a_file_while_its_sources_are_renewed(sandbox, cloud) -> None:
+    script = f"""
+        const fs = require("fs");
+        fs.writeFileSync("../waits", "");
+        let missed = 0;
+        const look = (at) => {{ try {{ return fs.readFileSync(at, "utf8") }} catch {{ missed++ }} }};
+        while (look("{SCHEMA}") !== "two") look("package.json");
+        console.log(missed)"""
+    waiting = Command(argv=("node", "-e", script), deadline_s=60)
+    assert await sandbox.arm(waiting)
+    with anyio.fail_after(60):
+        while not (only(cloud).home / ".mcp-convex/waits").exists():
+            await anyio.lowlevel.checkpoint()
+    await sandbox.write({SCHEMA: b"two"})
+    assert "0\n" == (await sandbox.exec(waiting, on_output=ignore)).output
+
+
+async def test_a_command_does_not_begin_in_a_sandbox_that_was_not_made_ready(sandbox, cloud, store, request) -> None:
+    await only(cloud).end()
+    assert SCHEMA in [entry.path for entry in await sandbox.list()]
+    await open_sandbox(cloud, store, request.node.name).ensure(no_progress)
+    with pytest.raises(SandboxLost):
+        await run(sandbox, "true")
+    await sandbox.ensure(no_progress)
+    assert 0 == (await run(sandbox, "true")).exit_code
+
+
+async def test_a_watch_outlives_its_sandbox_and_asks_for_nothing_while_nothing_changes(sandbox, cloud) -> None:
+    with anyio.fail_after(60):
+        async with aclosing(sandbox.watched()) as changes:
+            await anext(changes)
+            cloud.requests.clear()
+            inside(cloud, "convex/theirs.ts").write_text("theirs")
+            await anext(changes)
+            assert [] == cloud.requests
+            await only(cloud).end()
+            await anext(changes)
+            with suppress(SandboxLost):
+                await sandbox.ensure(no_progress)
+            await sandbox.ensure(no_progress)
+            inside(cloud, "convex/again.ts").write_text("theirs")
+            await anext(changes)
+            assert 1 == cloud.count(CREATE)
 
 
 async def test_a_paused_sandbox_is_resumed_with_what_something_else_wrote_in_it(sandbox, cloud) -> None:
