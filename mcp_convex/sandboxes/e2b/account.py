@@ -90,8 +90,12 @@ class Account:
         Raises:
             SandboxError: E2B does not answer, or does not accept the key.
         """
+        name, _, tag = self.template.partition(":")
         async with translated(self._patience_s, silent):
-            return await self._templates.exists(self.template)
+            if not await self._templates.exists(self.template):
+                return False
+            # It may have been said of the name alone: of another version.
+            return not tag or tag in {known.tag for known in await self._templates.get_tags(name)}
 
     async def build_template(self, folder: Path, on_line: Callable[[str], None]) -> None:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,16 @@ class Builds:
                 self._name = (await request.json())["name"]
                 asked = {"templateID": "tpl1", "buildID": "b1", "public": False}
                 return JSONResponse({**asked, "names": [self._name], "tags": [], "aliases": [self._name]}, 202)
-            case "GET", ["templates", "aliases", name]:
+            case "GET", ["templates", "aliases", alias]:
+                name = alias.partition(":")[0]  # the API looks at the name alone
+                names = {known.partition(":")[0] for known in self._templates}
                 known = {"templateID": "tpl1", "public": False}
                 unknown = {"code": 404, "message": "no such template"}
-                return JSONResponse(known) if name in self._templates else JSONResponse(unknown, 404)
+                return JSONResponse(known) if name in names else JSONResponse(unknown, 404)
+            case "GET", ["templates", name, "tags"]:
+                tags = [known.partition(":")[2] for known in self._templates if known.startswith(f"{name}:")]
+                at = {"buildID": str(uuid.UUID(int=1)), "createdAt": "2026-11-01T00:00:00Z"}
+                return JSONResponse([{"tag": tag, **at} for tag in tags])
             case "GET", ["templates", _, "files", digest]:
                 return JSONResponse({"present": False, "url": f"{request.base_url}upload/{digest}"}, 201)
             case "PUT", ["upload", _]:
