@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -135,7 +136,7 @@ async def test_a_command_says_how_it_ended_and_its_output_comes_as_it_is_made(pl
             heard.set()
 
     command = Command(argv=["/bin/sh", "-c", script], deadline_s=30)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         ended = await place.sandbox.exec(command, on_output=listen, until=heard.wait)
     assert (None, False) == (ended.exit_code, ended.timed_out)
     ended = await place.shell("echo out; echo '\033[31merr\033[0m' >&2; exit 3")
@@ -154,11 +155,12 @@ async def test_of_what_a_command_makes_only_the_folders_to_keep_are_kept(place) 
 
 
 async def test_after_its_deadline_nothing_of_a_command_is_left(place) -> None:
-    script = "setsid -f sleep 4711.5; (sleep 4711.6 &) ; env -i sleep 4711.7"
-    with anyio.fail_after(20):
+    mark = f"4711.{os.getpid()}"  # others may run this test on this machine
+    script = f"setsid -f sleep {mark}1; (sleep {mark}2 &) ; env -i sleep {mark}3"
+    with anyio.fail_after(60):
         ended = await place.shell(script, deadline_s=0.5)
     assert (None, True) == (ended.exit_code, ended.timed_out)
-    assert [] == [name for name in processes() if "4711" in name]
+    assert [] == [name for name in processes() if mark in name]
 
 
 async def test_a_command_has_an_environment_of_its_own(place) -> None:
@@ -226,7 +228,7 @@ def processes() -> list[str]:
 
 
 async def test_what_changes_is_noticed_whoever_changes_it_and_also_in_new_folders(place) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with aclosing(place.sandbox.watched()) as changes:
             await anext(changes)
             for path in ("convex/schema.ts", "convex/new/deep/first.ts", "convex/new/deep/second.ts"):

@@ -32,7 +32,7 @@ async def test_a_machine_without_walls_serves_what_runs_elsewhere_and_no_embedde
 
 
 async def test_a_server_without_a_key_says_so_at_its_start(tmp_path) -> None:
-    with anyio.fail_after(20), pytest.raises(SettingsInvalid, match="need an API key"):
+    with anyio.fail_after(60), pytest.raises(SettingsInvalid, match="need an API key"):
         await serve(hosted_settings(tmp_path, sandbox="e2b"), anyio.Event(), print)
 
 

@@ -68,7 +68,7 @@ async def sandbox(request, cloud, store) -> AsyncIterator[Sandbox]:
 )
 async def test_a_failure_is_told_as_what_it_is(sandbox, cloud, fault, error, creates) -> None:
     cloud.faults.append(fault)
-    with anyio.fail_after(20), pytest.raises(error) as caught:
+    with anyio.fail_after(60), pytest.raises(error) as caught:
         await sandbox.ensure(no_progress)
     assert caught.value.next_step
     assert "e2b" not in caught.value.message
@@ -98,7 +98,7 @@ async def test_files_are_served_from_the_hosts_copy_while_e2b_is_down(sandbox, c
 async def test_a_deadline_holds_where_the_sandbox_does_not_answer(sandbox, cloud) -> None:
     await sandbox.ensure(no_progress)
     cloud.faults.append(Fault("SendInput", stalls=True, skip=1, times=9))
-    with anyio.fail_after(10), pytest.raises(SandboxLost):
+    with anyio.fail_after(60), pytest.raises(SandboxLost):
         await sandbox.exec(Command(argv=["sleep", "30"], deadline_s=0.3), on_output=ignore)
 
 
