@@ -16,11 +16,12 @@ from pydantic import BaseModel
 from mcp_convex.boundary.fencing import fence
 from mcp_convex.domain.connections import Connection
 from mcp_convex.domain.dev_servers import DevServerStatus
-from mcp_convex.domain.models import FunctionResult, LogEntry, LogPage, Page
+from mcp_convex.domain.models import FunctionResult, LogEntry, LogPage, Page, Target
 from mcp_convex.domain.pushes import Changes, CheckResult, Diagnostic, PushResult, Walk
 from mcp_convex.services.connections import Connecting, Connections, Disconnected
 from mcp_convex.services.differences import Difference
 from mcp_convex.services.docs import Hits
+from mcp_convex.services.env_vars import EnvVarsChanged
 from mcp_convex.services.files import FileContent, Written
 from mcp_convex.services.snapshots import Restored
 
@@ -45,10 +46,10 @@ def _check(result: CheckResult) -> str:
 
 @text_of.register
 def _push(result: PushResult) -> str:
-    at = f" to {result.target.kind} deployment `{result.target.name}`" if result.target else ""
-    lines = [f"{result.outcome}{at} in {result.duration_s:.1f} s (stage: {result.stage}; push {result.id})"]
-    if result.failure:
-        lines[0] += f"; failure: {result.failure}"
+    why = f": {result.failure}" if result.failure else ""
+    lines = [f"{result.outcome}{why}, in {result.duration_s:.1f} s (stage: {result.stage}; push {result.id})"]
+    if result.target:
+        lines.append(f"Deployment: {_where(result.target)}")
     if result.changes:
         lines.append(_changes(result.changes))
     lines += result.notes
@@ -56,6 +57,10 @@ def _push(result: PushResult) -> str:
     if result.raw_tail:
         lines.append(fence(result.raw_tail))
     return "\n".join([*lines, f"Next step: {result.next_step}"])
+
+
+def _where(target: Target) -> str:
+    return f"{target.kind} `{target.name}`, {target.url}"
 
 
 def _found(diagnostics: Sequence[Diagnostic]) -> list[str]:
@@ -106,7 +111,7 @@ def _diagnostic(found: Diagnostic, *, with_hint: bool) -> str:
 
 @text_of.register
 def _dev_server(status: DevServerStatus) -> str:
-    to = f", pushing to {status.target.kind} deployment `{status.target.name}`" if status.on and status.target else ""
+    to = f"; deployment: {_where(status.target)}" if status.target else ""
     lines = [f"{status.state}{to}" if status.on else "off"]
     lines += [said for said in (status.stopped_because, status.trouble) if said]
     if (last := status.last_push) is not None:
@@ -161,9 +166,8 @@ def _written(result: Written) -> str:
 
 @text_of.register
 def _restored(result: Restored) -> str:
-    said = [
-        f"{len(result.changes)} files differ from snapshot `{result.snapshot}` of {result.taken_at:%Y-%m-%d %H:%M} UTC"
-    ]
+    differ = "1 file differs" if len(result.changes) == 1 else f"{len(result.changes)} files differ"
+    said = [f"{differ} from snapshot `{result.snapshot}` of {result.taken_at:%Y-%m-%d %H:%M} UTC"]
     if result.undo:
         said = [f"{said[0]}, and were restored; undo: `{result.undo}`"]
     if result.changes:
@@ -173,6 +177,15 @@ def _restored(result: Restored) -> str:
 
 def _difference(change: Difference) -> str:
     return f"{change.action} {change.path}" + (f"\n{change.diff}" if change.diff else "")
+
+
+@text_of.register
+def _env_vars_changed(result: EnvVarsChanged) -> str:
+    done = [f"Set: {', '.join(result.set)}."] if result.set else []
+    done += [f"Unset: {', '.join(result.unset)}."] if result.unset else []
+    if not done:
+        return f"None of these was set on `{result.deployment}`. Nothing was changed."
+    return "\n".join([f"Deployment `{result.deployment}`.", *done, result.next_step])
 
 
 @text_of.register
@@ -189,7 +202,7 @@ def _connecting(result: Connecting) -> str:
 
 @text_of.register
 def _connections(result: Connections) -> str:
-    serves = f"`{result.target.name}`" if result.target else "the embedded one on this machine"
+    serves = _where(result.target) if result.target else "the embedded one on this machine"
     said = [_connection(connection) for connection in result.connections] or ["No connection to Convex."]
     return "\n".join([*said, f"This workspace's deployment: {serves}.", f"Next step: {result.next_step}"])
 

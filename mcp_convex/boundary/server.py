@@ -144,7 +144,7 @@ class ConvexServer(MCPServer[Hosting]):
         serving = SERVING.get()
         effect = self._declared.effect_of(name)
         if effect is None or not serving.offers(name):
-            return _no_such_tool(name)
+            return _no_such_tool(name, [tool for tool in self._declared.names() if serving.offers(tool)])
         audited = None if effect is Effect.READS else arguments
         try:
             async with serving.turn(), recorded(serving, name, audited) as call:
@@ -220,10 +220,12 @@ def _answer(tool: str, exc: ToolError) -> CallToolResult:
             return _no_such_tool(tool)
 
 
-def _no_such_tool(tool: str) -> CallToolResult:
-    return error_result(
-        "unknown_tool", f"There is no tool `{tool}`.", "Call one of the tools that are listed.", "changed_call"
-    )
+def _no_such_tool(tool: str, offered: Sequence[str] = ()) -> CallToolResult:
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    near = get_close_matches(tool, offered, n=1)
+    step = f"Did you mean `{near[0]}`?" if near else "Call one of the tools that are listed."
+    return error_result("unknown_tool", f"There is no tool `{tool}`.", step, "changed_call")
 
 
 def _resource_error(exc: ConvexMcpError) -> ResourceError:

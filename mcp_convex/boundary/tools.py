@@ -39,6 +39,10 @@ class LateTools(ToolManager):
         self._specs = specs
         del self._tools
 
+    def names(self) -> Sequence[str]:
+        """Return the names of the declared tools."""
+        return [spec.name for spec in self._declared]
+
     def effect_of(self, tool: str) -> Effect | None:
         """Return what *tool* does to the world, the worst where that is not declared; None where there is none."""
         undeclared = Effect.RUNS if tool in self._tools else None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
 import httpx2
@@ -85,6 +85,17 @@ _ENV_VAR_REFUSALS: Mapping[str, str] = MappingProxyType(
 )
 
 
+class _Ran(NamedTuple):
+    """What to say of code that threw: which it was, and how it is mended."""
+
+    what: str
+    mend: str
+
+
+_MEND_CALL = "Correct the arguments (`list_functions` shows them), or the code and push it; then run it again."
+_MEND_QUERY = "Correct the query, and run it again; `list_tables` shows tables, fields and indexes."
+
+
 class HttpDeploymentApi(DeploymentApi):
     """Deployments, reached over HTTP. `close` it in the end."""
 
@@ -119,7 +130,7 @@ class HttpDeploymentApi(DeploymentApi):
     async def run_function(self, reach: Reach, name: str, args: Arguments) -> FunctionResult:
         body = json_body({"path": name, "args": args, "format": "json"})
         call = Call(path="/api/function", body=body, repeatable=False, reads=_OUTCOMES, answer_s=FUNCTION_S)
-        return await self._run(reach, f"`{name}`", call)
+        return await self._run(reach, call, _Ran(f"`{name}`", _MEND_CALL))
 
     async def run_query(self, reach: Reach, source: str) -> FunctionResult:
         body = {
@@ -129,7 +140,7 @@ class HttpDeploymentApi(DeploymentApi):
             "format": "json",
         }
         call = Call(path="/api/run_test_function", body=json_body(body), reads=_OUTCOMES)
-        return await self._run(reach, "The query", call)
+        return await self._run(reach, call, _Ran("The query", _MEND_QUERY))
 
     async def list_tables(self, reach: Reach) -> tuple[Table, ...]:
         declared = await self._declared(reach)
@@ -182,15 +193,15 @@ class HttpDeploymentApi(DeploymentApi):
         answer = await self._send(reach, Call(path="/api/query", body=body, reads=frozenset({FUNCTION_FAILED})))
         return parse_value(shape, _value(query, parse_json(WireOutcome, answer.body)))
 
-    async def _run(self, reach: Reach, what: str, call: Call) -> FunctionResult:
+    async def _run(self, reach: Reach, call: Call, ran: _Ran) -> FunctionResult:
         started = time.perf_counter()
         answer = await self._send(reach, call)
         if answer.status == _BAD_REQUEST:
             refusal = parse_json(WireRefusal, answer.body)
-            raise _threw(what, f"{refusal.code}: {refusal.message}", ())
+            raise _threw(ran, f"{refusal.code}: {refusal.message}", ())
         outcome = parse_json(WireOutcome, answer.body)
         if outcome.status == "error":
-            raise _threw(what, _thrown(outcome), outcome.log_lines)
+            raise _threw(ran, _thrown(outcome), outcome.log_lines)
         duration_ms = (time.perf_counter() - started) * 1000
         return FunctionResult(value=outcome.value, log_lines=outcome.log_lines, duration_ms=round(duration_ms, 1))
 
@@ -251,14 +262,11 @@ def _thrown(outcome: WireOutcome) -> str:
     )
 
 
-def _threw(what: str, text: str, log_lines: tuple[str, ...]) -> FunctionThrew:
+def _threw(ran: _Ran, text: str, log_lines: tuple[str, ...]) -> FunctionThrew:
     """Return the error for app code that threw. After its first line the message is the app's text, not ours."""
     logged = "\n".join(log_lines[-_SHOWN_LOG_LINES:])
     said = f"{text[:_LONGEST_THROWN]}\nLogged:\n{logged[-_LONGEST_THROWN:]}" if logged else text[:_LONGEST_THROWN]
-    return FunctionThrew(
-        f"{what} threw:\n{said}",
-        next_step="Correct the arguments (`list_functions` shows them), or the code and push it; then run it again.",
-    )
+    return FunctionThrew(f"{ran.what} threw:\n{said}", next_step=ran.mend)
 
 
 @lru_cache(maxsize=16)

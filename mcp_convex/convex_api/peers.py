@@ -74,7 +74,7 @@ CLOUD = Peer(
     ),
     absent=_NO_PROJECT,
     malformed=Said("Convex's address or the connection's token is malformed.", "Call `connect` again."),
-    if_silent="Try the same call again in a few seconds. If it stays so, Convex may be down.",
+    if_silent="Try the same call again in a few seconds. If it stays so, look whether this machine reaches Convex.",
     if_lost="Make the same call again: what was made is found, and not made twice.",
     refusals=MappingProxyType(
         {

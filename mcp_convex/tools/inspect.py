@@ -44,9 +44,8 @@ async def run_query(
         Field(
             min_length=1,
             max_length=50_000,
-            description="A module whose default export is a query: "
-            "`import { query } from 'convex:/_system/repl/wrappers.js'; "
-            "export default query({ handler: async (ctx) => await ctx.db.query('messages').take(5) });`",
+            description="An expression such as `ctx.db.query('messages').take(5)`, statements that return, or a module "
+            "whose default export is a query.",
         ),
     ],
     ctx: Ctx,

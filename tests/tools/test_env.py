@@ -103,6 +103,7 @@ async def test_unsetting_leaves_the_others_and_minds_no_name_that_is_not_set(bla
     changed = await blank.content("unset_env_vars", names=["A", "NEVER_SET"])
 
     assert ["A"] == changed["unset"]
+    assert "Nothing was changed." in (await blank.call("unset_env_vars", names=["A"])).content[0].text
     assert {"B"} == is_set(await env_vars(blank))
 
 

@@ -69,7 +69,9 @@ async def test_a_one_off_query_reads_and_cannot_write(live):
     writing = source.replace(
         '(await ctx.db.query("notes").collect()).map((n) => n.text)', 'await ctx.db.insert("notes", {})'
     )
-    assert "function_threw" == await live.code("run_query", source=writing)
+    refused = (await live.call("run_query", source=writing)).structured_content["error"]
+    assert ("function_threw", True) == (refused["code"], refused["next_step"].startswith("Correct the query"))
+    assert await live.content("run_query", source="await ctx.db.query('notes').take(1)")
 
 
 async def test_tables_are_listed_with_fields_and_indexes(live):

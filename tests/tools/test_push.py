@@ -24,7 +24,7 @@ async def test_the_main_job_in_one_go(world):
     assert ["bundling", "starting", "type check", "schema", "finishing", "done"] == stages[-6:]
     assert {"first:add", "first:top"} <= set(pushed["changes"]["functions"]["added"])
     assert "embedded" == pushed["target"]["kind"]
-    assert "pushed to embedded deployment" in result.content[0].text
+    assert f"Deployment: embedded `{pushed['target']['name']}`, {pushed['target']['url']}" in result.content[0].text
 
     await world.content("run_function", name="first:add", args={"text": "first", "rank": 1000})
     ran = await world.content("run_function", name="first:top")

@@ -97,8 +97,10 @@ async def test_the_definitions_cost_a_client_little(world):
     assert size <= 750 * len(tools)
 
 
-async def test_an_unknown_tool_is_an_error_with_a_next_step(world):
+async def test_an_unknown_tool_is_an_error_with_the_nearest_as_the_next_step(world):
     assert "unknown_tool" == await world.code("drop_everything")
+    near = await world.call("lst_files")
+    assert "Did you mean `list_files`?" == near.structured_content["error"]["next_step"]
 
 
 def test_tool_functions_stay_short():
