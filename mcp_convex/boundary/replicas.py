@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from mcp_convex.boundary.hosting import SERVING, Whose
 from mcp_convex.boundary.subscriptions import OwnResourceUpdated
-from mcp_convex.domain.ports.announcing import DEV_SERVER, PUSHES
+from mcp_convex.domain.ports.announcing import CONNECTIONS, DEV_SERVER, PUSHES
 from mcp_convex.domain.ports.relaying import NoRelay, Relay
 
 _MESSAGE = TypeAdapter(tuple[str, str, str])
@@ -65,7 +65,7 @@ class RelayedBus(SubscriptionBus):
     def _missed(self) -> None:
         """Have all who follow something read it again."""
         for whose in set(self._following.values()):
-            for uri in (PUSHES, DEV_SERVER):
+            for uri in (PUSHES, DEV_SERVER, CONNECTIONS):
                 self._tell(OwnResourceUpdated(uri, whose))
 
     def _tell(self, event: OwnResourceUpdated) -> None:

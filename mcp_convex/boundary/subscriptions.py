@@ -17,9 +17,11 @@ from typing_extensions import override
 
 from mcp_convex.boundary.hosting import SERVING, Hosting, Whose
 from mcp_convex.domain.ports import Announcements
+from mcp_convex.domain.ports.announcing import CONNECTIONS
 
 MOST_FOLLOWED = 100
 _FOLLOWED = "mcp_convex.followed"
+_ALL_WORKSPACES = ""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,10 @@ class Announcing(Announcements):
 
     @override
     async def updated(self, *uris: str) -> None:
+        principal, _ = self._whose
         for uri in uris:
-            await self._bus.publish(OwnResourceUpdated(uri, self._whose))
+            whose = (principal, _ALL_WORKSPACES) if uri == CONNECTIONS else self._whose
+            await self._bus.publish(OwnResourceUpdated(uri, whose))
 
 
 class OwnEvents(SubscriptionBus):
@@ -55,9 +59,10 @@ class OwnEvents(SubscriptionBus):
     @override
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
         whose = SERVING.get().whose
+        own_whose = {whose, (whose[0], _ALL_WORKSPACES)}
 
         def own(event: ServerEvent) -> None:
-            if not isinstance(event, OwnResourceUpdated) or event.whose == whose:
+            if not isinstance(event, OwnResourceUpdated) or event.whose in own_whose:
                 listener(event)
 
         return self._bus.subscribe(own)

@@ -1,47 +1,52 @@
-"""The panel's one document, made for the host that shows it: everything is within it, nothing comes from elsewhere."""
+"""The panel's document, made for the host that shows it: a chat gets all of it in one, a page fetches its parts."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-Host = Literal["app", "page"]
-
 _HERE = Path(__file__).parent
+_PARTS = ("elements", "words", "connection", "activity", "panel")
 
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    html: str
-    policy: str
-    """The Content-Security-Policy of it as a page: its own style and script, and calls to where it came from."""
-
-
-def for_app() -> str:
-    """Return the document for a chat, whose host decides on the policy."""
-    return made_for("app").html
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+"""The Content-Security-Policy of the page: nothing inline, nothing from elsewhere, and no text that becomes HTML."""
 
 
 @cache
-def made_for(host: Host) -> Document:
-    """Return the document for *host*."""
-    style = _read("panel.css")
-    script = f"{_read('panel.js')}\n{_read(f'in_{host}.js')}"
-    html = _read("panel.html").replace("/* style */", style).replace("/* host */", host)
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; connect-src 'self';"
-        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return Document(html.replace("/* script */", script), policy)
+def for_app() -> str:
+    """Return the document for a chat, which lets it load nothing, and decides on its policy."""
+    style, code = f"<style>{style_sheet()}</style>", f'<script type="module">{script("app")}</script>'
+    return _made("app", style, code)
+
+
+def for_page(path: str) -> str:
+    """Return the document for a page whose style and script are below *path*."""
+    style, code = f'<link rel="stylesheet" href="{path}/panel.css">', f"{path}/panel.js"
+    return _made("page", style, f'<script type="module" src="{code}"></script>')
+
+
+@cache
+def style_sheet() -> str:
+    """Return how the panel looks."""
+    return _read("panel.css")
+
+
+@cache
+def script(host: Literal["app", "page"]) -> str:
+    """Return what the panel does, as one module that knows *host*."""
+    return "\n".join(_read(f"{name}.js") for name in (*_PARTS, f"in_{host}"))
+
+
+def _made(host: str, style: str, code: str) -> str:
+    html = _read("panel.html")
+    for name, what in (("host", host), ("style", style), ("script", code)):
+        html = html.replace(f"{{{name}}}", what)
+    return html
 
 
 def _read(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -16,7 +16,7 @@ from mcp_convex.boundary.http import CallAs
 from mcp_convex.boundary.narrowing import Narrowing, by_query
 from mcp_convex.domain.errors import ConvexMcpError
 from mcp_convex.domain.models import LOCAL_PRINCIPAL, PrincipalId
-from mcp_convex.panel.document import made_for
+from mcp_convex.panel.document import POLICY, for_page, script, style_sheet
 
 PANEL = "/panel"
 
@@ -62,6 +62,8 @@ class _Page:
     def routes(self) -> Sequence[Route]:
         return (
             Route(PANEL, endpoint=self._show, methods=["GET"]),
+            Route(f"{PANEL}/panel.js", endpoint=_script, methods=["GET"]),
+            Route(f"{PANEL}/panel.css", endpoint=_style, methods=["GET"]),
             Route(f"{PANEL}/mcp", endpoint=_App(self._pass), methods=["POST"]),
         )
 
@@ -70,8 +72,7 @@ class _Page:
             return wrong
         if self._door.who(request) is None:
             return await self._door.send_away(f"{PANEL}?{request.query_params}")
-        document = made_for("page")
-        return HTMLResponse(document.html, headers={**_HEADERS, "Content-Security-Policy": document.policy})
+        return HTMLResponse(for_page(PANEL), headers={**_HEADERS, "Content-Security-Policy": POLICY})
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
@@ -84,6 +85,14 @@ class _Page:
             await wrong(scope, receive, send)
         else:
             await self._call_as((principal, _narrowed(request)), scope, receive, send)
+
+
+async def _script(_: Request) -> Response:
+    return Response(script("page"), media_type="text/javascript", headers=_HEADERS)
+
+
+async def _style(_: Request) -> Response:
+    return Response(style_sheet(), media_type="text/css", headers=_HEADERS)
 
 
 class _App:

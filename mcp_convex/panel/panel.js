@@ -1,361 +1,272 @@
-// What a person sees of their backend. A host asks the server on the panel's behalf, and opens links.
+// One panel for two hosts, a page and a chat. A host asks the server on its behalf, opens links, and says when to look.
 
 const OVERVIEW = "convex://panel";
-const SOON_MS = 2_000; // between looks while something is under way
-const LATER_MS = 10_000;
-const OUTCOMES = { pushed: "live", previewed: "previewed", rejected: "rejected", failed: "failed" };
-const CONNECTIONS = { connecting: "waiting for you", connected: "connected", failed: "failed" };
+const TICK_MS = 30_000; // between the times at which "2 minutes ago" is put right
+const FRESH_MS = 5_000; // how long what only the deployment knows is taken as known, when the person comes back
 
-function element(name, attributes, ...content) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes ?? {})) {
-    if (key === "onclick") made.addEventListener("click", value);
-    else if (value !== false && value !== undefined) made.setAttribute(key, value === true ? "" : value);
-  }
-  made.append(...content.filter((one) => one !== null && one !== undefined));
-  return made;
-}
-
-const said = (text, kind = "") => element("p", { class: kind }, text);
-const state = (text, kind = "") => element("span", { class: `state ${kind}` }, text);
-const row = (...content) => element("div", { class: "row" }, ...content);
-const wide = (content) => element("span", { class: "wide" }, content);
-const code = (text) => element("code", {}, text);
-const at = (moment) => element("time", { datetime: moment }, new Date(moment).toLocaleString());
+class SignedOut extends Error {}
 
 function showPanel(host) {
   const root = document.getElementById("panel");
   const status = document.querySelector("[role=status]");
   const drawn = new Map(); // what each section shows, so that only what changed is drawn anew
+  const opened = new Map(); // what the person unfolded or folded
+  const busy = new Set(); // sections in which an action is under way
   const known = { overview: null, envVars: null, deployments: null, choice: null };
-  let busy = false;
-  let timer;
+  const panel = { look, live, isOver: false, isUnderWay: false };
+  let looking = false;
+  let again = false;
+  let held = false; // the pointer is down, and what is under it may not be taken away
 
   async function call(tool, args = {}) {
     const answer = await host.ask("tools/call", { name: tool, arguments: args });
-    const error = answer.structuredContent?.error;
-    if (error) throw new Error(error.message); // its next step is for an agent
+    const error = answer.structuredContent?.error; // its next step is for an agent
+    if (error || !answer.structuredContent) throw new Error(error?.message ?? "The call failed.");
     return answer.structuredContent;
   }
 
+  // Looks at what the server has; who asks while it looks has it look once more.
   async function look() {
-    clearTimeout(timer);
-    try {
-      const answer = await host.ask("resources/read", { uri: OVERVIEW });
-      known.overview = JSON.parse(answer.contents[0].text);
-      await followTarget();
-    } catch (error) {
-      status.textContent = `The server does not answer: ${error.message}`;
+    again = true;
+    if (looking) return;
+    looking = true;
+    while (again && !panel.isOver) {
+      again = false;
+      try {
+        const answer = await host.ask("resources/read", { uri: OVERVIEW });
+        take(JSON.parse(answer.contents[0].text));
+        draw();
+        await lookFurther();
+      } catch (error) {
+        miss(error);
+      }
+      draw();
     }
-    draw();
-    if (!document.hidden) timer = setTimeout(look, isUnderWay() ? SOON_MS : LATER_MS);
+    looking = false;
   }
 
-  // What only the deployment and Convex know is asked for when the deployment is another, and after a change.
-  async function followTarget() {
-    const url = known.overview.target?.url ?? "embedded";
-    if (known.url === url) return;
-    known.url = url;
-    known.choice = known.deployments = known.envVars = null;
-    await Promise.all([lookAtEnvVars(), lookAtDeployments()]);
+  function take(overview) {
+    const news = newsOf(known.overview, overview);
+    if (known.trouble) news.unshift("The server answers again.");
+    if (news.length > 0) status.textContent = news.join(" ");
+    Object.assign(known, { overview, trouble: null, at: new Date().toISOString() });
+    panel.isUnderWay = overview.dev_server.on || overview.connections.some((one) => one.state === "connecting");
+  }
+
+  function miss(error) {
+    if (error instanceof SignedOut) signOut();
+    else if (known.trouble !== error.message) status.textContent = known.trouble = error.message;
+  }
+
+  // What only the deployment and Convex know is asked for when the deployment is another, and after each push.
+  async function lookFurther() {
+    const { target, pushes } = known.overview;
+    const [url, latest] = [target?.url ?? "embedded", pushes[0]?.id];
+    const isOther = known.url !== url;
+    if (isOther) known.choice = known.deployments = known.envVars = null;
+    if (isOther || known.latest !== latest) await Promise.all([lookAtEnvVars(), isOther && lookAtDeployments()]);
+    Object.assign(known, { url, latest });
   }
 
   async function lookAtEnvVars() {
-    known.envVars = await call("list_env_vars").catch((error) => ({ problem: error.message }));
+    known.envVarsAt = Date.now();
+    known.envVars = await call("list_env_vars").catch(asProblem);
   }
 
   async function lookAtDeployments() {
-    const linked = known.overview.target?.kind === "cloud";
-    known.deployments = linked ? await call("list_deployments").catch(() => null) : null;
+    const isLinked = known.overview.target?.kind === "cloud";
+    known.deployments = isLinked ? await call("list_deployments").catch(asProblem) : null;
   }
 
-  function isUnderWay() {
-    const { connections, dev_server: devServer } = known.overview ?? { connections: [] };
-    return devServer?.on || connections.some((one) => one.state === "connecting");
+  function asProblem(error) {
+    if (error instanceof SignedOut) throw error;
+    return { problem: error.message };
   }
 
-  // One action at a time; what came of it is said where a screen reader hears it.
-  async function act(does, work) {
-    if (busy) return;
-    busy = true;
-    status.textContent = `${does}…`;
+  // A person who comes back may have set an env var on its page.
+  async function comeBack() {
+    if (known.overview === null || Date.now() - known.envVarsAt < FRESH_MS) return;
+    await lookAtEnvVars().catch(miss);
     draw();
-    try {
-      status.textContent = (await work()) ?? "";
-    } catch (error) {
-      status.textContent = error.message;
-    }
-    busy = false;
-    drawn.clear();
     await look();
   }
 
-  const button = (text, does, work, { quiet = false, label } = {}) =>
+  // One action at a time in each section; what came of it is said where a screen reader hears it, and beside its button.
+  async function act(section, key, does, work) {
+    if (busy.has(section)) return;
+    busy.add(section);
+    tell(section, key, does && `${does}…`);
+    draw();
+    try {
+      tell(section, key, (await work()) ?? "");
+    } catch (error) {
+      if (error instanceof SignedOut) signOut();
+      else tell(section, key, error.message, "bad");
+    }
+    busy.delete(section);
+    if (does) await look();
+    draw();
+  }
+
+  function tell(section, key, outcome, kind = "") {
+    const { text, link } = typeof outcome === "string" ? { text: outcome } : outcome;
+    known.said = { section, key, text, link, kind };
+    status.textContent = text;
+  }
+
+  const buttonIn =
+    (section) =>
+    (key, text, does, work, { kind, label } = {}) =>
+      element(
+        "button",
+        {
+          type: "button",
+          class: kind,
+          "data-key": key,
+          "aria-disabled": busy.has(section) && "true", // one that is disabled would lose the focus
+          "aria-label": label,
+          click: () => act(section, key, does, work),
+        },
+        text,
+      );
+
+  const link = (url, text, label) =>
     element(
-      "button",
+      "a",
       {
-        type: "button",
-        class: quiet && "quiet",
-        disabled: busy,
-        "aria-label": label,
-        onclick: () => act(does, work),
+        href: url,
+        target: "_blank",
+        rel: "noopener noreferrer",
+        "data-key": `to-${url}`,
+        "aria-label": label && `${label}, on another page`,
+        click: (event) => (event.preventDefault(), host.open(url).catch(() => undefined)),
       },
       text,
+      element("span", { "aria-hidden": "true" }, " ↗"),
     );
 
   // Hosts ask the person themselves where they can; where they cannot, the answer has a link.
   async function onAPage(tool, args) {
-    const answer = await call(tool, args);
-    if (answer.link) await host.open(answer.link);
-    return answer.link ? "Go on in the page that has opened." : "";
+    const { link: url } = await call(tool, args);
+    if (!isWeb(url)) return "";
+    const isOpen = await host.open(url).then(
+      () => true,
+      () => false,
+    );
+    if (isOpen) return { text: "Go on in the page that has opened.", link: [url, "Open it again"] };
+    return { text: "Open this address in your browser:", link: [url, url] };
   }
+
+  function open(id, isOpen, summary, ...content) {
+    const toggled = () => opened.set(id, !made.open);
+    const made = element(
+      "details",
+      { open: opened.get(id) ?? isOpen },
+      element("summary", { "data-key": id, click: toggled }, summary),
+      ...content,
+    );
+    return made;
+  }
+
+  const sections = [
+    ["connection", "Connection", connectionSection, () => [known.overview.target === null, known.overview.connections, known.leaving]],
+    ["deployment", "Deployment", deploymentSection, () => [known.overview.target, known.overview.connections, known.deployments, known.choice]],
+    ["dev-server", "Dev server", devServerSection, () => [known.overview.dev_server]],
+    ["pushes", "Pushes", pushesSection, () => [known.overview.pushes]],
+    ["env", "Environment variables", envVarsSection, () => [known.envVars]],
+  ].map(([id, title, makeSection, shows]) => {
+    const report = (error) => (tell(id, "", error.message, "bad"), draw());
+    const content = makeSection({ known, call, draw, link, open, onAPage, lookAtEnvVars, report, button: buttonIn(id) });
+    return { id, title, shows, content };
+  });
 
   function draw() {
+    if (panel.isOver || held) return;
+    drawLine();
     if (known.overview === null) return;
-    const { connections, target, dev_server: devServer, pushes } = known.overview;
-    section("connection", "Connection", [connections, known.leaving, busy], () => connectionsOf(connections));
-    section("deployment", "Deployment", [target, known.deployments, known.choice, busy], () =>
-      deploymentOf(target),
-    );
-    section("dev", "Dev server", [devServer, busy], () => devServerOf(devServer));
-    section("pushes", "Pushes", [pushes], () => pushesOf(pushes));
-    section("env", "Environment variables", [known.envVars, busy], () => envVarsOf(known.envVars));
-    host.resized?.();
+    for (const section of sections) drawSection(section);
   }
 
-  function section(id, title, shows, content) {
-    const now = JSON.stringify(shows);
+  function drawSection({ id, title, shows, content }) {
+    const spoken = known.said?.section === id && known.said;
+    const now = JSON.stringify([shows(), spoken, busy.has(id)]);
     if (drawn.get(id) === now) return;
     drawn.set(id, now);
-    const made = element("section", { id, "aria-labelledby": `${id}-title` });
-    made.append(element("h2", { id: `${id}-title` }, title), ...content());
+    const heading = element("h2", { id: `${id}-title`, tabindex: "-1" }, title);
+    const made = element("section", { id, "aria-labelledby": heading.id }, heading, ...content(known.overview));
+    if (spoken?.text) sayBeside(made, spoken);
     const before = document.getElementById(id);
-    if (before === null) {
-      if (!root.querySelector("section")) root.replaceChildren();
-      root.append(made);
-      return;
-    }
-    const focused = [...before.querySelectorAll("button, select, input, summary")].indexOf(
-      document.activeElement,
-    );
-    for (const open of before.querySelectorAll("details[open]"))
-      made.querySelector(`#${open.id}`)?.setAttribute("open", "");
-    before.replaceWith(made);
-    if (focused >= 0) made.querySelectorAll("button, select, input, summary")[focused]?.focus();
+    const focused = before?.contains(document.activeElement) && document.activeElement;
+    if (before) before.replaceWith(made);
+    else root.append(made);
+    if (!focused && !known.focus) return;
+    const find = (key) => key && made.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    const next = find(known.focus) || (focused && (find(focused.dataset.key) || heading));
+    known.focus = null;
+    if (next) next.focus({ preventScroll: true });
   }
 
-  function connectionsOf(connections) {
-    const lines = connections.map((one) => element("li", {}, ...connectionOf(one)));
-    if (lines.length > 0) return [element("ul", {}, ...lines)];
-    return [
-      said("Nothing is connected. The embedded deployment needs no account."),
-      connectButton("Connect to Convex"),
-    ];
+  function sayBeside(made, { key, text, link: to, kind }) {
+    const told = element("p", { class: `told ${kind}` }, text, to && [" ", link(...to)]);
+    const button = key && made.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    const beside = button?.closest("li, .form, .row");
+    if (beside?.matches("li, .form")) beside.append(told);
+    else if (beside) beside.after(told);
+    else made.append(told);
   }
 
-  function connectionOf(connection) {
-    const name = connection.project?.name ?? connection.team?.name ?? "Convex";
-    const kind = { connected: "good", failed: "bad" }[connection.state];
-    const leaving = known.leaving === connection.id;
-    const end = button(
-      leaving ? "Disconnect for good" : "Disconnect",
-      `Disconnecting ${name}`,
-      () => disconnect(connection),
-      {
-        quiet: true,
-        label: `Disconnect ${name}${leaving ? " for good" : ""}`,
-      },
-    );
-    const shown = state(CONNECTIONS[connection.state] ?? connection.state, kind);
-    return [
-      row(wide(name), shown, retryOf(connection), end),
-      connection.reason ? said(connection.reason, "bad") : null,
-    ];
+  // The line on top: whether what is shown is what is.
+  function drawLine() {
+    const { trouble, live: isLive, at } = known;
+    const now = JSON.stringify([trouble, isLive, at]);
+    if (drawn.get("line") === now) return;
+    drawn.set("line", now);
+    const shown = trouble ? badge("no answer", "bad") : isLive ? badge("live", "good") : at && soft("Checked ", when(at));
+    document.getElementById("line").replaceChildren(...[shown].filter(Boolean));
+    const notice = document.getElementById("trouble");
+    notice.hidden = !trouble;
+    if (trouble) notice.replaceChildren(said(trouble), soft(at ? ["What you see is from ", when(at), ". "] : "", "It tries again by itself."), tryNow);
+    if (known.overview === null && trouble) root.replaceChildren();
+    else if (known.overview !== null && !root.querySelector("section")) root.replaceChildren();
   }
 
-  function retryOf({ state: now, retryable }) {
-    if (now === "connecting") return connectButton("Open the page again");
-    return now === "failed" && retryable ? connectButton("Try again") : null;
+  const tryNow = element("button", { type: "button", class: "quiet", click: look }, "Try now");
+
+  function live(isLive) {
+    known.live = isLive;
+    draw();
   }
 
-  const connectButton = (text) => button(text, "Opening the page", () => onAPage("connect", {}));
-
-  // Asks once more, on the button itself: it deletes the credential.
-  async function disconnect(connection) {
-    if (known.leaving !== connection.id) {
-      known.leaving = connection.id;
-      return "This server will forget its access. Your data at Convex stay.";
-    }
-    known.leaving = null;
-    const { revoked } = await call("disconnect", { connection: connection.id });
-    return revoked
-      ? "Disconnected, at Convex too."
-      : "Disconnected here. What you gave is still valid at Convex: its dashboard can end that.";
+  function signOut() {
+    panel.isOver = true;
+    document.getElementById("line").replaceChildren(badge("signed out"));
+    document.getElementById("trouble").hidden = true;
+    const signIn = element("button", { type: "button", click: () => location.reload() }, "Sign in again");
+    root.replaceChildren(said("You are signed out. Sign in again to go on where you were."), signIn);
+    status.textContent = "You are signed out.";
+    signIn.focus();
   }
 
-  function deploymentOf(target) {
-    if (target === null) {
-      const about = row(wide("The embedded deployment on the server's machine"), state("for trying"));
-      return [about, known.choice === null ? chooser() : choiceOf(known.choice)];
-    }
-    const here = known.deployments?.deployments.find((one) => one.url === target.url);
-    const about = row(
-      wide(code(target.name)),
-      state(target.type ?? target.kind),
-      here?.dashboard_url ? linkTo(here.dashboard_url) : null,
-    );
-    return [about, said(target.url, "soft"), known.choice === null ? chooser() : choiceOf(known.choice)];
-  }
-
-  function linkTo(url) {
-    const follow = (event) => (event.preventDefault(), host.open(url));
-    return element("a", { href: url, onclick: follow }, "Open in Convex's dashboard");
-  }
-
-  function chooser() {
-    const isConnected = known.overview.connections.some((one) => one.state === "connected");
-    return isConnected
-      ? button("Choose another", "Asking Convex for your projects", chooseProject, { quiet: true })
-      : "";
-  }
-
-  async function chooseProject() {
-    const projects = [];
-    for (let cursor; cursor !== null;) {
-      const page = await call("list_projects", cursor ? { cursor } : {});
-      projects.push(...page.projects);
-      cursor = page.cursor;
-    }
-    known.choice = { projects, project: null, deployments: [] };
-    return projects.length ? "" : "Convex knows no project of yours. Ask your assistant to create one.";
-  }
-
-  function choiceOf({ projects, project, deployments }) {
-    const path = (one) => `${one.team_slug ?? one.team_id}/${one.slug}`;
-    const option = (value, text, chosen) => element("option", { value, selected: value === chosen }, text);
-    const ofTeam = (team) =>
-      element(
-        "optgroup",
-        { label: team },
-        ...projects
-          .filter((one) => (one.team_slug ?? `${one.team_id}`) === team)
-          .map((one) => option(path(one), one.name, project)),
-      );
-    const teams = [...new Set(projects.map((one) => one.team_slug ?? `${one.team_id}`))];
-    const projectChoice = element(
-      "select",
-      { id: "project", disabled: busy },
-      option("", "Choose a project", project),
-      ...teams.map(ofTeam),
-    );
-    projectChoice.addEventListener("change", () =>
-      act("Asking Convex for its deployments", () => chooseDeployment(projectChoice.value)),
-    );
-    const deploymentChoice = element(
-      "select",
-      { id: "choice", disabled: busy },
-      option("", "Your dev deployment"),
-      ...deployments.map((one) => option(one.name, `${one.reference} (${one.type})`)),
-    );
-    const link = () =>
-      call("link_project", {
-        project,
-        ...(deploymentChoice.value && { deployment: deploymentChoice.value }),
-      }).then(() => {
-        known.choice = null;
-        return "This workspace now works with that deployment.";
-      });
-    const asked = [element("label", { for: "project" }, "Project"), projectChoice];
-    if (project)
-      asked.push(
-        element("label", { for: "choice" }, "Deployment"),
-        deploymentChoice,
-        row(button("Use it", "Linking", link)),
-      );
-    return element("div", {}, ...asked);
-  }
-
-  async function chooseDeployment(project) {
-    const found = project ? (await call("list_deployments", { project })).deployments : [];
-    known.choice = { ...known.choice, project, deployments: found };
-  }
-
-  function devServerOf({ on, state: now, trouble, stopped_because: why }) {
-    const turn = on
-      ? button("Stop", "Stopping", () => turnDevServer("stop"), { quiet: true, label: "Stop the dev server" })
-      : button("Start", "Starting", () => turnDevServer("start"), { label: "Start the dev server" });
-    const about = on ? "Every write goes live by itself." : "A write goes live when your assistant pushes.";
-    const problem = trouble ?? why;
-    return [row(wide(about), state(now, on ? "good" : ""), turn), problem ? said(problem, "bad") : ""];
-  }
-
-  async function turnDevServer(action) {
-    await call("dev_server", { action });
-  }
-
-  function pushesOf(pushes) {
-    if (pushes.length === 0) return [said("Nothing was pushed yet.", "soft")];
-    return [element("ul", {}, ...pushes.map((one) => element("li", {}, pushOf(one))))];
-  }
-
-  function pushOf(push) {
-    const failed = push.failure !== null;
-    const head = [
-      state(OUTCOMES[push.outcome] ?? push.outcome, failed ? "bad" : "good"),
-      at(push.at),
-      element("span", {}, `${push.duration_s.toFixed(1)} s`),
-    ];
-    if (!failed && push.diagnostics.length === 0) return row(...head);
-    const summary = element(
-      "summary",
-      {},
-      row(...head, failed ? element("span", {}, push.failure.replaceAll("_", " ")) : null),
-    );
-    const more = push.omitted ? said(`${push.omitted} more.`, "soft") : "";
-    return element(
-      "details",
-      { id: `push-${push.id}` },
-      summary,
-      ...push.diagnostics.map(diagnosticOf),
-      more,
-    );
-  }
-
-  function diagnosticOf({ file, line, code: name, message, hint }) {
-    const where = file ? `${file}${line ? `:${line}` : ""} ` : "";
-    return element("pre", {}, `${where}${name}\n${message}${hint ? `\n→ ${hint}` : ""}`);
-  }
-
-  function envVarsOf(found) {
-    if (found === null) return [said("Asking the deployment…", "soft")];
-    if (found.problem) return [said(found.problem, "bad")];
-    const shown = found.env_vars.filter((one) => !one.managed);
-    const set = (name) =>
-      button(
-        "Set…",
-        `Opening the page for ${name}`,
-        () => onAPage("request_env_var", { name, why: "You asked for it in the panel." }),
-        { quiet: true, label: `Set ${name}` },
-      );
-    const line = (one) => {
-      const missing = !one.is_set && !one.optional;
-      return element(
-        "li",
-        {},
-        row(
-          wide(code(one.name)),
-          state(
-            one.is_set ? "set" : missing ? "missing" : "not set",
-            one.is_set ? "good" : missing ? "bad" : "",
-          ),
-          set(one.name),
-        ),
-      );
-    };
-    const refresh = button("Look again", "Asking the deployment", lookAtEnvVars, { quiet: true });
-    return [shown.length ? element("ul", {}, ...shown.map(line)) : said("None.", "soft"), row(refresh)];
-  }
-
-  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
+  document.addEventListener("pointerdown", () => (held = true));
+  for (const end of ["pointerup", "pointercancel"])
+    document.addEventListener(end, () => ((held = false), setTimeout(draw))); // once the click is through
+  window.addEventListener("focus", comeBack);
+  setInterval(() => keepTime(document), TICK_MS);
   look();
+  host.follow(panel);
+}
+
+// What changed by itself, for those who do not see it.
+function newsOf(before, { connections, pushes }) {
+  if (before === null) return [];
+  const news = [];
+  const [latest] = pushes;
+  if (latest && latest.id !== before.pushes[0]?.id)
+    news.push(latest.failure ? `A push was not accepted. ${failureOf(latest)[0]}` : "A push is through.");
+  for (const one of connections) {
+    const was = before.connections.find((other) => other.id === one.id);
+    if (was && was.state !== one.state && one.state === "connected") news.push(`Connected to ${nameOf(one)}.`);
+    if (was && was.state !== one.state && one.state === "failed") news.push("Connecting failed.");
+  }
+  return news;
 }

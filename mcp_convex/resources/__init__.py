@@ -8,6 +8,7 @@ from mcp_convex.domain.dev_servers import DevServerStatus, Pushes
 from mcp_convex.domain.models import Functions, Tables
 from mcp_convex.domain.pushes import PushRecord
 from mcp_convex.services import Services
+from mcp_convex.services.connections import Connections
 from mcp_convex.services.snapshots import History, Step
 
 _MARKDOWN = "text/markdown"
@@ -24,6 +25,12 @@ async def schema(services: Services) -> Tables:
 async def functions(services: Services) -> Functions:
     """Functions as they are live on the deployment, with kind, visibility and arguments."""
     return await services.functions.list()
+
+
+@resource("convex://connections", "The connections", toolset="connection")
+async def connections(services: Services) -> Connections:
+    """The person's connections to Convex, and the linked deployment. Can be subscribed to."""
+    return await services.connections.look()
 
 
 @resource("convex://dev-server", "The dev server", toolset="push")
@@ -99,6 +106,7 @@ RESOURCES = (
     template,
     schema,
     functions,
+    connections,
     dev_server,
     pushes,
     snapshots,

@@ -24,6 +24,7 @@ from mcp_convex.domain.errors import SettingsInvalid
 from mcp_convex.domain.ports import (
     Announcements,
     CliLogin,
+    ConnectionStore,
     DeploymentApi,
     EmbeddedDeployments,
     Gate,
@@ -31,6 +32,7 @@ from mcp_convex.domain.ports import (
     OAuthApi,
     Sandbox,
     SourceChecks,
+    TargetStore,
 )
 from mcp_convex.domain.ports.turns import Turn, at_once
 from mcp_convex.embedded import LocalEmbeddedDeployments
@@ -45,6 +47,7 @@ from mcp_convex.sandboxes import (
 from mcp_convex.server.e2b import e2b_account
 from mcp_convex.server.place import Place, find_asset
 from mcp_convex.server.walls import admitted
+from mcp_convex.services.announced import AnnouncedConnections, AnnouncedTargets
 from mcp_convex.settings import Settings
 from mcp_convex.store import open_data_dir
 from mcp_convex.store.store import Store
@@ -73,6 +76,8 @@ class Adapters:
     """One adapter a port, open."""
 
     store: Store
+    connections: ConnectionStore
+    targets: TargetStore
     embedded: EmbeddedDeployments
     api: DeploymentApi
     management: ManagementApi
@@ -128,6 +133,8 @@ async def opened_adapters(
         try:
             yield Adapters(
                 store=shared.store,
+                connections=AnnouncedConnections(shared.store.connections, announcements),
+                targets=AnnouncedTargets(shared.store.targets, announcements),
                 embedded=admitted(embedded, settings, shared.launcher) if place.served else embedded,
                 api=shared.api,
                 management=shared.management,

@@ -52,7 +52,7 @@ async def wired(
         hosted: The pages of a server that has its own; else they are on this machine, from the first link on until the
             block ends.
     """
-    ports = TargetPorts(store=adapters.store.targets, embedded=adapters.embedded, api=adapters.api)
+    ports = TargetPorts(store=adapters.targets, embedded=adapters.embedded, api=adapters.api)
     targets = TargetService(ports, settings.policy, owner=place.owner)
 
     def site() -> ASGIApp:
@@ -95,10 +95,10 @@ def _services(
     )
     bounds = PushBounds(deadline_s=settings.push_deadline_s, lease_s=settings.push_lease_s)
     making = ProvisioningBounds(lease_s=settings.push_lease_s)
-    connecting = ConnectionPorts(store=store.connections, api=adapters.management)
+    connecting = ConnectionPorts(store=adapters.connections, api=adapters.management)
     provisioning = ProvisioningPorts(
         api=adapters.management,
-        connections=store.connections,
+        connections=adapters.connections,
         runs=store.provisioning,
         leases=store.leases,
         sandbox=sandbox,
@@ -168,7 +168,7 @@ def desk_of(services: Services, person: PagePerson) -> Desk:
 
 def _grant_ports(adapters: Adapters) -> GrantPorts:
     return GrantPorts(
-        connections=adapters.store.connections,
+        connections=adapters.connections,
         flows=adapters.store.pages,
         management=adapters.management,
         oauth=adapters.oauth,

@@ -24,6 +24,7 @@ bridge.oninitialized = () => {
   document.body.dataset.app = bridge.getAppVersion().name;
 };
 window.dress = (theme) => bridge.sendHostContextChange({ theme });
+window.tell = (uri) => bridge.notification({ method: "notifications/resources/updated", params: { uri } });
 window.end = () => bridge.teardownResource({});
 
 await bridge.connect(new PostMessageTransport(frame.contentWindow, frame.contentWindow));

@@ -26,7 +26,7 @@ FLAGS = (
     "--no-first-run",
     "--remote-debugging-port=0",
 )
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 _HOLDS = """(expression) => new Promise((done) => {
   const holds = new Function("return " + expression);
@@ -36,7 +36,7 @@ _HOLDS = """(expression) => new Promise((done) => {
   look();
 })"""
 _BUTTON = """[...document.querySelectorAll("button")].find(
-  (one) => !one.disabled && (one.ariaLabel ?? one.textContent) === %s)"""
+  (one) => !one.disabled && one.ariaDisabled !== "true" && (one.ariaLabel ?? one.textContent) === %s)"""
 _FIND_FIELD = """(label) => {
   const found = [...document.querySelectorAll("label")].find((one) => one.textContent === label);
   found.control.focus();

@@ -44,14 +44,27 @@ async def test_a_person_turns_the_dev_server_on_within_the_chat_and_sees_what_we
     await world.write(APP)
 
     await app.push("Start the dev server")
-    await app.shows("Every write goes live by itself.")
-    await app.shows("live")
+    await app.shows("Each change goes live by itself.")
+    await app.shows("pushed")
     await world.write({"convex/notes.ts": "export const broken = ;"})
     await app.shows("rejected")
     await app.push("Stop the dev server")
-    await app.shows("A write goes live when your assistant pushes.")
+    await app.shows("Changes go live when your assistant pushes them.")
 
-    assert not (await world.content("dev_server", action="status"))["on"]
+    status = await world.call("dev_server", action="status")
+    assert not status.structured_content["on"]
+    assert "rejected" in status.content[0].text  # whoever sees no panel is told the same in words
+
+
+async def test_what_the_chat_forwards_of_the_server_is_seen_at_once(world, chat):
+    tab, app = chat
+    await app.holds("document.querySelector('#connection')")
+    await world.content("connect")
+    await tab.evaluate("window.tell('convex://connections')")
+    await app.shows("waiting for you")
+    await app.push("Give up Your Convex account")
+    await app.push("Disconnect Your Convex account for good")
+    await app.shows("Not connected.")
 
 
 async def test_a_page_for_the_person_is_opened_by_the_chat_and_not_by_the_app(chat):
@@ -70,6 +83,9 @@ async def test_the_app_dresses_as_the_chat_does_and_ends_when_it_is_told_to(chat
 
     await tab.evaluate("window.dress('light')")
     await app.holds("document.documentElement.dataset.theme === 'light'")
+    shown = "document.querySelector('main').getBoundingClientRect().height"
+    height = await app.evaluate(f"Math.ceil({shown})")
+    await tab.holds(f"document.querySelector('iframe').style.height === '{height}px'")
 
     assert {} == await tab.evaluate("window.end()")
     assert [] == tab.complaints + app.complaints

@@ -6,12 +6,14 @@ import httpx2
 import pytest
 
 from mcp_convex.domain.identity import Identity
-from tests.doubles.cloud import fake_cloud
 from tests.doubles.hosting import DISCOVER, HEADERS, hosted, hosted_settings, hosted_with_pages, tokens_file
-from tests.world import APP
+from tests.doubles.office import free_port
 
 pytestmark = pytest.mark.anyio
 
+HOSTILE = '<img src="x" onerror="document.title = 1"><script>document.title = 2</script>'
+_FOCUSED = "document.activeElement.textContent"
+_IS_WIDER = "document.documentElement.scrollWidth > innerWidth"
 _CHOOSE_SHOP = """{
   const projects = document.querySelector("#project");
   projects.value = "acme/shop";
@@ -26,8 +28,8 @@ CALL = {
 
 
 @pytest.fixture(scope="module")
-async def host(tmp_path_factory, issuer, anyio_backend):
-    async with fake_cloud() as cloud, hosted_with_pages(tmp_path_factory.mktemp("panel"), issuer, cloud) as running:
+async def host(tmp_path_factory, issuer, served_cloud, anyio_backend):
+    async with hosted_with_pages(tmp_path_factory.mktemp("panel"), issuer, served_cloud) as running:
         yield running
 
 
@@ -44,7 +46,18 @@ async def follow(tab, button: str) -> None:
     await tab.open(await tab.evaluate("document.body.dataset.opened"))
 
 
-async def test_a_person_signs_in_connects_and_links_a_project_from_the_panel(host, issuer, tab):
+async def is_inert(tab) -> bool:
+    """Say whether what was shown stayed text, and the browser had nothing to refuse."""
+    made = "document.querySelectorAll('main img, main script').length"
+    return (0, "Convex · mcp-convex", []) == (
+        await tab.evaluate(made),
+        await tab.evaluate("document.title"),
+        tab.complaints,
+    )
+
+
+async def test_a_person_signs_in_connects_and_links_a_project_from_the_panel(host, issuer, served_cloud, tab):
+    served_cloud.add_project(served_cloud.teams[0], HOSTILE)
     await panel_of(host, issuer, tab, "alice")
     await follow(tab, "Connect to Convex")
     await tab.click("Continue to Convex")
@@ -53,49 +66,84 @@ async def test_a_person_signs_in_connects_and_links_a_project_from_the_panel(hos
 
     await panel_of(host, issuer, tab, "alice")
     await tab.shows("connected")
-    await tab.push("Choose another")
-    await tab.holds("document.querySelector('#project:enabled')")
+    await tab.push("Choose a project")
+    await tab.holds("document.activeElement.id === 'project'")
+    assert HOSTILE in await tab.evaluate("document.querySelector('#project').textContent")
     await tab.evaluate(_CHOOSE_SHOP)
     await tab.push("Use it")
     await tab.shows("This workspace now works with that deployment.")
-    await tab.shows("Open in Convex's dashboard")
+    await tab.shows("Dashboard")
     assert await tab.evaluate("document.querySelector('section a').href.startsWith('http')")
+    shown = await tab.evaluate("document.documentElement.outerHTML")
+    assert not [grant for grant in served_cloud.grants if grant.token in shown]
 
     await tab.push("Disconnect acme")
     await tab.push("Disconnect acme for good")
-    await tab.shows("Nothing is connected.")
+    await tab.shows("Not connected.")
     async with host.client(issuer.token("alice")) as world:
         left = await world.content("get_connection")
     assert ([], None) == (left["connections"], left["target"])
-    assert [] == tab.complaints
+    assert await is_inert(tab)
 
 
-async def test_each_person_sees_their_own_workspaces_only(host, issuer, browser):
+async def test_the_panel_follows_what_happens_in_its_persons_workspace_and_in_no_other(host, issuer, browser):
+    carol, elsewhere, dave = await browser.tab(), await browser.tab(), await browser.tab()
+    await panel_of(host, issuer, carol, "carol", "?workspace=shop")
+    await panel_of(host, issuer, elsewhere, "carol")
+    await panel_of(host, issuer, dave, "dave", "?workspace=shop")
+    for tab in (carol, elsewhere, dave):
+        await tab.holds("document.querySelector('#line').innerText === 'live'")
+        await tab.shows("Nothing was pushed yet.")
+
     async with host.client(issuer.token("carol"), query="?workspace=shop") as world:
         host.furnish(Identity(issuer=issuer.url, subject="carol").principal, "shop")
-        await world.write(APP)
-        assert "pushed" == (await world.content("push"))["outcome"]
+        await world.write({"convex/notes.ts": f"export const note: '{HOSTILE}' = 1;"})
+        assert "rejected" == (await world.call("push")).structured_content["outcome"]
+        await carol.shows("The code has mistakes.")
+        await carol.shows(HOSTILE)
+        await world.content("connect")
 
-    carol, dave = await browser.tab(), await browser.tab()
-    await panel_of(host, issuer, carol, "carol", "?workspace=shop")
-    await carol.shows("live")
-    await panel_of(host, issuer, carol, "carol")
-    await carol.shows("Nothing was pushed yet.")
-    await panel_of(host, issuer, dave, "dave", "?workspace=shop")
-    await dave.shows("Nothing was pushed yet.")
+    for tab in (carol, elsewhere):
+        await tab.shows("waiting for you")
+    for tab in (elsewhere, dave):
+        assert "Nothing was pushed yet." in await tab.text()
+    assert "Not connected." in await dave.text()
+    assert await is_inert(carol)
 
 
-async def test_a_screen_reader_finds_every_section_button_and_what_came_of_it(host, issuer, tab):
+async def test_keys_a_narrow_window_and_a_screen_reader_are_enough(host, issuer, tab):
     await panel_of(host, issuer, tab, "erin")
-    await tab.shows("None.")
-
+    await tab.shows("The code asks for none.")
     found = await tab.accessible()
-
     assert {"Connection", "Deployment", "Dev server", "Pushes", "Environment variables"} <= {
         name for role, name in found if role == "region"
     }
     assert {("button", "Connect to Convex"), ("button", "Start the dev server")} <= set(found)
     assert "status" in {role for role, _ in found}
+
+    reached = []
+    for _ in range(3):
+        await tab.press("Tab")
+        reached.append(await tab.evaluate(_FOCUSED))
+    assert ["Connect to Convex", "Start", "Look again"] == reached
+    await tab.press("Enter")
+    await tab.holds("document.querySelector('[data-key=env-vars][aria-disabled]') === null")
+    assert "Look again" == await tab.evaluate(_FOCUSED)
+
+    await tab.look(width=320)
+    assert not await tab.evaluate(_IS_WIDER)
+
+
+async def test_who_is_signed_out_sees_nothing_any_more_and_signs_in_again(host, issuer, tab):
+    await panel_of(host, issuer, tab, "gina")
+    await tab.shows("Nothing was pushed yet.")
+    await tab.send("Network.clearBrowserCookies")
+    await tab.push("Look again")
+    await tab.shows("You are signed out.")
+    assert await tab.evaluate("document.querySelector('section') === null")
+
+    await tab.click("Sign in again")
+    await tab.shows("Nothing was pushed yet.")
 
 
 async def test_nobody_calls_through_the_panel_but_its_own_page(host, issuer):
@@ -118,12 +166,19 @@ async def test_nobody_calls_through_the_panel_but_its_own_page(host, issuer):
         assert "unknown_tool" == refused["structuredContent"]["error"]["code"]
 
 
-async def test_a_server_that_is_open_to_this_machine_shows_its_panel_without_signing_in(tmp_path, tab):
-    async with hosted(hosted_settings(tmp_path)) as running:
+async def test_a_server_that_is_open_to_this_machine_needs_no_signing_in_and_is_followed_over_a_restart(tmp_path, tab):
+    settings = hosted_settings(tmp_path, listen_port=str(free_port()))
+    async with hosted(settings) as running:
         await tab.open(f"{running.origin}/panel")
         await tab.shows("Nothing was pushed yet.")
         await tab.push("Connect to Convex")
         await tab.shows("This server has no pages")
+    await tab.shows("The server does not answer.")
+
+    async with hosted(settings):
+        await tab.push("Try now")
+        await tab.holds("document.querySelector('#line').innerText === 'live'")
+        assert not await tab.evaluate("document.body.innerText.includes('does not answer')")
 
 
 async def test_a_server_that_cannot_know_its_person_shows_no_panel(tmp_path):

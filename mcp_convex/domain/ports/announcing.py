@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+CONNECTIONS = "convex://connections"
+"""Of a principal, whatever the workspace."""
 DEV_SERVER = "convex://dev-server"
 PUSHES = "convex://pushes"
 
