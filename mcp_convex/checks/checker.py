@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mcp_convex.checks.facts import Facts, Finding
+from mcp_convex.checks.of_auth import check_auth
 from mcp_convex.checks.of_env import check_env
-from mcp_convex.checks.of_files import check_file
+from mcp_convex.checks.of_files import check_file, misplaced
 from mcp_convex.checks.of_functions import check_functions, check_registered, looks_who_asks, unguarded
 from mcp_convex.checks.of_imports import check_imports
 from mcp_convex.checks.of_names import check_names
@@ -28,6 +29,7 @@ _CHECKS: tuple[Callable[[Folder, Module], Iterator[Finding]], ...] = (
     check_schema,
     check_filters,
     check_functions,
+    check_auth,
     check_env,
 )
 _LESS: Mapping[Severity, Severity] = {"error": "warning", "warning": "note", "note": "note"}
@@ -40,11 +42,17 @@ _UNTYPED = re.compile(r"@ts-(?:expect-error|ignore)")
 _LARGEST = 256 * 1024
 """Characters. Beyond that it is data, of which nothing is said; what is no code at all may take seconds to parse."""
 _CONFIG = "/convex.config.ts"
+_SCHEMA = re.compile(r"^export default defineSchema\(", re.MULTILINE)
+_REGISTERED = re.compile(
+    r"^export const \w+ = (?:query|mutation|action|internal(?:Query|Mutation|Action))\(", re.MULTILINE
+)
 _BY_TEXT = frozenset(
     {
         "direct_call",
         "env_in_auth",
+        "env_needed",
         "env_unset",
+        "misplaced",
         "not_imported",
         "unknown_function",
         "unknown_index",
@@ -124,8 +132,8 @@ class Checker:
         if workspace.paths != self._paths:
             self._paths, self._resolved = workspace.paths, {}
         facts = {path: self._facts[workspace.key(path)] for path in workspace.code}
-        clients = (path for path, each in facts.items() if each.findings and not workspace.holds_functions(path))
-        found = [each for path in clients for each in _diagnostics(path, facts[path], facts[path].findings)]
+        clients = {path: each for path, each in facts.items() if not workspace.holds_functions(path)}
+        found = [each for path, client in clients.items() for each in _of_client(workspace, path, client)]
         for folder in self._folders(workspace, facts):
             found += [each for told in self._found(folder).values() for each in told]
         return _sorted(found)
@@ -195,10 +203,20 @@ def _of_functions(text: str, suffix: str) -> Facts:
 
 def _of_a_client(text: str, suffix: str) -> Facts:
     """Return what is wrong with a file that uses functions; most use none, and are not even parsed."""
+    if "convex/server" in text or "_generated/server" in text:
+        found = _SCHEMA.search(text) or _REGISTERED.search(text)
+        return Facts(text, backend=found and found.start())
     if "_generated/api" not in text or "internal" not in text:
         return _NOTHING
     facts, root = read(text, suffix)
     return Facts(text, findings=tuple(matches(facts, root, clients=True)))
+
+
+def _of_client(workspace: Workspace, path: str, facts: Facts) -> tuple[Diagnostic, ...]:
+    found = facts.findings
+    if facts.backend is not None:
+        found = (*found, *misplaced(workspace.functions, path, workspace.paths, facts.backend))
+    return _diagnostics(path, facts, found)
 
 
 def _parents(path: str) -> Iterator[str]:

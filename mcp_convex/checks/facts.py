@@ -166,7 +166,9 @@ class EnvUse:
     name: str
     at: At
     required: bool
-    """The code has nothing to fall back to."""
+    """It is used as it is, such as in a text."""
+    has_fallback: bool
+    """The code does without it, or looks whether it is there."""
 
 
 @dataclass(slots=True)
@@ -204,6 +206,8 @@ class Facts:
     calls: tuple[NameUse, ...] = ()
     """Names that are called with `ctx`, or handed to `ctx.runQuery` and its like."""
     env_uses: tuple[EnvUse, ...] = ()
+    backend: At | None = None
+    """Outside of the functions' folder, where it has a schema or a function nevertheless."""
     used: frozenset[str] | None = None
     """The names that stand for values; None until somebody asks."""
     told: dict[tuple[object, ...], Diagnostic | None] = field(

@@ -1,24 +1,33 @@
-"""What is wrong with the env vars that code reads, where it is known which are set."""
+"""What is wrong with the env vars that code reads, and what it takes where it is not known which are set."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mcp_convex.checks.facts import Finding
+from mcp_convex.checks.facts import EnvUse, Finding
 from mcp_convex.checks.project import Folder, Module
 
 _BUILT_IN = frozenset({"CONVEX_CLOUD_URL", "CONVEX_SITE_URL", "NODE_ENV"})
 
 
 def check_env(folder: Folder, module: Module) -> Iterator[Finding]:
-    """Yield the reads of env vars in *module* that are not set; nothing where that is not known."""
+    """Yield the first read of each env var in *module* that is not set, or not known to be."""
     in_auth = module.name == "auth.config"
-    if folder.env_vars is None or not (in_auth or module.is_entry):
+    if not (in_auth or module.is_entry):
         return
-    for use in module.facts.env_uses:
-        if use.name in folder.env_vars or use.name in _BUILT_IN:
+    first = {use.name: use for use in reversed(module.facts.env_uses) if in_auth or not use.has_fallback}
+    for use in first.values():
+        if use.name in _BUILT_IN or use.name in (folder.env_vars or ()):
             continue
-        if in_auth:
-            yield Finding("env_in_auth", use.at, {"name": use.name})
-        elif use.required:
-            yield Finding("env_unset", use.at, {"name": use.name})
+        yield _missed(use, in_auth=in_auth) if folder.env_vars is not None else _needed(use, in_auth=in_auth)
+
+
+def _missed(use: EnvUse, *, in_auth: bool) -> Finding:
+    if in_auth:
+        return Finding("env_in_auth", use.at, {"name": use.name})
+    return Finding("env_unset", use.at, {"name": use.name}, doubtful=not use.required)
+
+
+def _needed(use: EnvUse, *, in_auth: bool) -> Finding:
+    otherwise = "the push is refused" if in_auth else "the function has no value for it"
+    return Finding("env_needed", use.at, {"name": use.name, "otherwise": otherwise})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from mcp_convex.checks.facts import Finding
 from mcp_convex.checks.project import Folder, Module
@@ -13,6 +13,14 @@ _VALID = re.compile(r"[A-Za-z0-9_.]+")
 _REPLACED = re.compile(r"[^A-Za-z0-9_.]+")
 _NEVER_NODE = frozenset({"http", "crons", "schema", "auth.config"})
 """What the CLI always bundles for Convex's own runtime."""
+_TAKEN = {
+    "schema": "defineSchema({…})",
+    "http": "http",
+    "crons": "crons",
+    "auth.config": "{ providers: […] }",
+    "convex.config": "app",
+}
+"""The modules of which Convex takes the default export, and what that is."""
 _ROUTER = re.compile(r"import\s*\{[^}]*\bhttpRouter\b")
 
 
@@ -21,8 +29,19 @@ def check_file(folder: Folder, module: Module) -> Iterator[Finding]:
     yield from _of_name(module)
     yield from _of_environment(module)
     yield from _of_content(folder, module)
+    yield from _of_export(module)
     if module.is_entry:
         yield from _collisions(folder, module)
+
+
+def misplaced(functions: str, path: str, files: Collection[str], at: int) -> Iterator[Finding]:
+    """Yield what is wrong with the file at *path*, beside the *functions*, which has a schema or a function *at*."""
+    above = [path[:at] for at, char in enumerate(path) if char == "/"]
+    owned = (f"{folder}/{name}" for folder in above for name in ("convex.json", "convex.config.ts", "convex.config.js"))
+    base = posixpath.basename(path)
+    if base.count(".") > 1 or "convex" in path.split("/") or any(own in files for own in owned):
+        return
+    yield Finding("misplaced", at, {"folder": functions, "right": f"{functions}/{base}"})
 
 
 def _of_name(module: Module) -> Iterator[Finding]:
@@ -50,6 +69,13 @@ def _of_environment(module: Module) -> Iterator[Finding]:
             if function.exported and function.builder and function.kind != "action":
                 kind = "HTTP action" if function.kind == "http" else function.kind
                 yield Finding("node_function", function.at, {"name": function.name, "kind": kind})
+
+
+def _of_export(module: Module) -> Iterator[Finding]:
+    facts, what = module.facts, _TAKEN.get(module.name)
+    is_known = facts.is_module and not facts.broken and not facts.exports_all
+    if what is not None and is_known and "default" not in facts.exports:
+        yield Finding("no_default_export", 0, {"what": what})
 
 
 def _of_content(folder: Folder, module: Module) -> Iterator[Finding]:

@@ -87,7 +87,9 @@ def _of_calls(folder: Folder, module: Module) -> Iterator[Finding]:
     for use in module.facts.calls:
         function = folder.function(module, use.name)
         inside = enclosing(module.facts, use.at)
-        if function is None or inside is None or _rebinds(module, inside, use.name):
+        if function is None or (inside is None and module.name != "crons"):
+            continue
+        if inside is not None and _rebinds(module, inside, use.name):
             continue
         values = {"name": use.name, "kind": function.kind}
         yield Finding("direct_call", use.at, values, doubtful=not folder.checks_types_of(module))

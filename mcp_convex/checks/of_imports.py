@@ -17,12 +17,27 @@ _NODE_ONLY = frozenset(
 """Builtins that no package in wide use stands in for."""
 _SHIMMED = frozenset({"async_hooks"})
 """The CLI 1.48 brings its own for Convex's runtime."""
+_GENERATED = ("server", "api", "dataModel")
+_HOMES = {
+    **dict.fromkeys(
+        ("defineSchema", "defineTable", "httpRouter", "cronJobs", "paginationOptsValidator"), "convex/server"
+    ),
+    **dict.fromkeys(("v", "ConvexError", "Infer"), "convex/values"),
+    **dict.fromkeys(("query", "mutation", "action", "httpAction"), "_generated/server"),
+    **dict.fromkeys(("internalQuery", "internalMutation", "internalAction"), "_generated/server"),
+    **dict.fromkeys(("QueryCtx", "MutationCtx", "ActionCtx"), "_generated/server"),
+    **dict.fromkeys(("api", "internal", "components"), "_generated/api"),
+    **dict.fromkeys(("Doc", "Id"), "_generated/dataModel"),
+}
+"""The module of Convex's that each name is in, and in no other of these."""
 _NO_CODE = re.compile(r"\.(?:css|svg|png|wasm|txt|md|html)$|[?#]")
 
 
 def check_imports(folder: Folder, module: Module) -> Iterator[Finding]:
     """Yield the imports of *module* at which the bundler fails, and those by which the schema comes back to itself."""
     for found in module.facts.imports:
+        yield from _of_generated(folder, module, found)
+        yield from _of_homes(folder, module, found)
         yield from _of_path(folder, module, found)
         if module.facts.use_node is None:
             yield from _of_node(folder, module, found)
@@ -43,6 +58,42 @@ def _of_path(folder: Folder, module: Module, found: Import) -> Iterator[Finding]
         # Outside of the folder there may be files that nobody lists, such as what a build makes.
         inside = target.startswith(f"{folder.path}/")
         yield Finding("import_unresolved", found.at, {"specifier": specifier}, doubtful=not inside)
+
+
+def _of_generated(folder: Folder, module: Module, found: Import) -> Iterator[Finding]:
+    """Yield *found* where it looks for what the push generates above or below the folder that has it."""
+    target = posixpath.normpath(posixpath.join(module.folder, found.specifier))
+    place, name = posixpath.split(target.removesuffix(".js"))
+    owner = posixpath.dirname(place)
+    if not found.specifier.startswith(".") or posixpath.basename(place) != "_generated" or name not in _GENERATED:
+        return
+    is_near = f"{owner}/".startswith(f"{folder.path}/") or f"{folder.path}/".startswith(f"{owner}/" if owner else "")
+    if owner == folder.path or not is_near or folder.is_component(owner):
+        return
+    fails = folder.uses(module, found) or folder.checks_types_of(module)
+    values = {"specifier": found.specifier, "folder": folder.path, "right": _way(folder, module, name)}
+    yield Finding("generated_path", found.at, values, doubtful=not fails)
+
+
+def _of_homes(folder: Folder, module: Module, found: Import) -> Iterator[Finding]:
+    """Yield the names that *found* takes from one module of Convex's, and that are in another."""
+    here = found.specifier.removesuffix(".js")
+    generated = re.search(r"(?:^|/)(_generated/\w+)$", here)
+    here = generated[1] if generated else here
+    if here not in _HOMES.values():
+        return
+    for name in found.names.values():
+        home = _HOMES.get(name, here)
+        if home != here:
+            right = _way(folder, module, home.removeprefix("_generated/")) if "_generated" in home else home
+            values = {"specifier": found.specifier, "name": name, "right": right}
+            yield Finding("wrong_module", found.at, values, doubtful=not folder.checks_types_of(module))
+
+
+def _way(folder: Folder, module: Module, name: str) -> str:
+    """Return the specifier with which *module* imports what the push generates as *name*."""
+    way = posixpath.relpath(f"{folder.path}/_generated/{name}", module.folder)
+    return way if way.startswith(".") else f"./{way}"
 
 
 def _of_node(folder: Folder, module: Module, found: Import) -> Iterator[Finding]:

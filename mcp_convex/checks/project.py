@@ -158,6 +158,10 @@ class Folder:
         )
         return next((path for path in candidates if path in self.files), None)
 
+    def is_component(self, path: str) -> bool:
+        """Say whether the folder at *path* is a component's, which has generated code of its own."""
+        return any(f"{path}/convex.config{ending}".removeprefix("/") in self.files for ending in (".ts", ".js"))
+
     @cached_property
     def imported_files(self) -> frozenset[str | None]:
         """Every file that another one imports."""

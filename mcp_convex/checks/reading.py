@@ -35,8 +35,16 @@ _DB = re.compile(r"ctx\.db\s*\.(query|insert)\(\s*([\"'`])(\w+)\2\s*[,)]")
 _TYPE = re.compile(r"(?:Id|Doc)<\s*[\"'](\w+)[\"']\s*>")
 _CTX = re.compile(r"\(\s*ctx\s*[,)]")
 _NAME = re.compile(r"[\w.$]+$")
-_RUN = re.compile(r"\.run(?:Query|Mutation|Action)\(\s*(\w+)\s*[,)]")
-_ENV = re.compile(r"process\.env(?:\.(\w+)|\[\s*[\"'](\w+)[\"']\s*\])(!?)")
+_RUN = re.compile(
+    r"\.(?:run(?:Query|Mutation|Action)\(|runA(?:fter|t)\([^,;{}]*,"
+    r"|(?:interval|hourly|daily|weekly|monthly|cron)\(\s*[\"'][^\"'\n]*[\"']\s*,\s*(?:\{[^{}]*\}|[\"'][^\"'\n]*[\"'])\s*,)"
+    r"\s*(\w+)\s*[,)]"
+)
+_ENV = re.compile(
+    r"(?P<before>\$\{\s*|!|\bif\s*\(\s*)?"
+    r"process\.env(?:\.(?P<name>\w+)|\[\s*[\"'](?P<key>\w+)[\"']\s*\])(?P<sure>!(?!=))?"
+    r"\s*(?P<after>\?(?!\.)|\|\||&&|[!=]==?|\})?"
+)
 _BOUND: Rule = {"any": [{"kind": "shorthand_property_identifier_pattern"}, {"kind": "identifier"}]}
 _ONCE = frozenset({"lexical_declaration", "function_declaration"})
 """Declarations of which a module may have one for each name; a type may have the same name."""
@@ -205,8 +213,18 @@ def _read_uses(facts: Facts) -> None:
     near = {function.name for function in facts.functions if function.builder}
     near |= {name for found in facts.imports if found.specifier.startswith(".") for name in found.names}
     facts.calls = tuple(use for use in _calls(text) if use.name in near)
-    facts.env_uses = tuple(
-        EnvUse(found[1] or found[2], found.start(), required=bool(found[3])) for found in _ENV.finditer(text)
+    if "process.env" in text:
+        facts.env_uses = tuple(_env_use(found) for found in _ENV.finditer(text))
+
+
+def _env_use(found: re.Match[str]) -> EnvUse:
+    before, after = (found["before"] or "").strip(), found["after"]
+    in_text = before == "${" and after == "}"
+    return EnvUse(
+        found["name"] or found["key"],
+        found.start() + len(found["before"] or ""),
+        required=in_text or found["sure"] is not None,
+        has_fallback=before in {"!", "if ("} or after not in {None, "}"},
     )
 
 

@@ -13,6 +13,7 @@ from mcp_convex.server.place import Place, find_asset
 from mcp_convex.services import Services
 from mcp_convex.services.audit import AuditService
 from mcp_convex.services.auth_keys import AuthKeyService
+from mcp_convex.services.change_checks import ChangeChecks
 from mcp_convex.services.cli_runs import CliPorts, CliRuns
 from mcp_convex.services.connections import ConnectionPorts, ConnectionService
 from mcp_convex.services.cursors import Cursors
@@ -20,6 +21,7 @@ from mcp_convex.services.data import DataService
 from mcp_convex.services.dev_servers import DevServerService
 from mcp_convex.services.dev_work import DevServerParts, DevServerPorts
 from mcp_convex.services.docs import DocService
+from mcp_convex.services.env_known import KnownEnvVars
 from mcp_convex.services.env_vars import EnvVarPorts, EnvVarService
 from mcp_convex.services.files import FileService
 from mcp_convex.services.functions import FunctionService
@@ -116,7 +118,8 @@ def _services(
     )
     cli_ports = CliPorts(sandbox=sandbox, gate=adapters.gate, leases=store.leases, turn=adapters.turn)
     cli = CliRuns(cli_ports, snapshots, workspace=owner[1], lease_s=settings.push_lease_s, armed=settings.armed_pushes)
-    files = FileService(sandbox, adapters.checks, policy, on_written=on_written)
+    known = KnownEnvVars(targets)
+    files = FileService(sandbox, ChangeChecks(adapters.checks, sandbox, known), policy, on_written=on_written)
     parts = PushParts(cli=cli, targets=targets, snapshots=snapshots)
     templates = TemplateService(find_asset("resources/templates"), files)
     pushes = PushService(pushing, parts, policy, owner=owner, bounds=bounds)
@@ -131,7 +134,7 @@ def _services(
     dev_parts = DevServerParts(pushes=pushes, snapshots=snapshots, targets=targets, audit=audit)
     dev_servers = DevServerService(dev_ports, dev_parts, policy, owner=owner)
     connections = ConnectionService(connecting, pages, targets, owner=owner[0])
-    checking = SourceCheckPorts(checks=adapters.checks, sandbox=sandbox, api=api)
+    checking = SourceCheckPorts(checks=adapters.checks, sandbox=sandbox, api=api, known=known)
     return Services(
         files=files,
         source_checks=SourceCheckService(checking, pushes, targets),
@@ -148,7 +151,7 @@ def _services(
         grants=grants,
         pages=pages,
         projects=ProjectService(provisioning, targets, policy, owner=owner, bounds=making),
-        env_vars=EnvVarService(EnvVarPorts(api=api, sandbox=sandbox), targets, pages, policy, owner=owner),
+        env_vars=EnvVarService(EnvVarPorts(api=api, sandbox=sandbox, known=known), targets, pages, policy, owner=owner),
         auth_keys=AuthKeyService(api, targets, policy),
         audit=audit,
         overview=OverviewService(connections=connections, dev_servers=dev_servers, pushes=pushes),

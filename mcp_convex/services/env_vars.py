@@ -14,6 +14,7 @@ from mcp_convex.domain.errors import InvalidArguments, NotFound
 from mcp_convex.domain.models import Model, PrincipalId, WorkspaceId
 from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import DeploymentApi, Reach, Sandbox
+from mcp_convex.services.env_known import KnownEnvVars
 from mcp_convex.services.env_needs import needed_env_vars
 from mcp_convex.services.errands import Awaited, Errand, Opened
 from mcp_convex.services.pages import PageService
@@ -49,10 +50,11 @@ class EnvVarRequested(Awaited):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvVarPorts:
-    """What env vars need of the outside."""
+    """What env vars need of the outside, and who remembers their names."""
 
     api: DeploymentApi
     sandbox: Sandbox
+    known: KnownEnvVars
 
 
 class EnvVarService:
@@ -74,7 +76,7 @@ class EnvVarService:
     async def list(self) -> EnvVars:
         """Return the names of what is set, of what the code asks for, and of what Convex manages."""
         reach = await self._targets.reach()
-        there = await self._ports.api.list_env_vars(reach)
+        there = await self._names(reach)
         found = listed(there, await needed_env_vars(self._ports.sandbox))
         return EnvVars(deployment=reach.target.name, env_vars=found, next_step=_advice(found))
 
@@ -105,9 +107,10 @@ class EnvVarService:
         for name in names:
             check_name(name)
         reach = await self._changeable()
-        there = {*names} & {*await self._ports.api.list_env_vars(reach)}
-        if there:
+        before = {*await self._names(reach)}
+        if there := before & {*names}:
             await self._ports.api.set_env_vars(reach, dict.fromkeys(sorted(there)))
+            self._ports.known.learn(reach.target, before - there)
         return EnvVarsChanged(deployment=reach.target.name, unset=tuple(sorted(there)))
 
     def requesting(self, name: str, why: str) -> Errand[EnvVarRequested]:
@@ -160,7 +163,7 @@ class EnvVarService:
             while await self._pages.waits(handle):  # noqa: ASYNC110 - see above
                 await anyio.sleep(_LOOK_S)
         waiting = await self._pages.waits(handle)
-        is_set = name in await self._ports.api.list_env_vars(await self._targets.reach())
+        is_set = name in await self._names(await self._targets.reach())
         if waiting:
             step = "Wait for the person, then call `list_env_vars`."
         elif is_set:
@@ -169,15 +172,21 @@ class EnvVarService:
             step = "Nothing was set. Ask the person what the page said, then call `request_env_var` again."
         return EnvVarRequested(name=name, waiting=waiting, is_set=is_set, next_step=step)
 
+    async def _names(self, reach: Reach) -> tuple[str, ...]:
+        names = await self._ports.api.list_env_vars(reach)
+        self._ports.known.learn(reach.target, names)
+        return names
+
     async def _changeable(self) -> Reach:
         reach = await self._targets.reach()
         self._policy.check_write(reach.target)
         return reach
 
     async def _change(self, reach: Reach, values: Mapping[str, str | SecretStr]) -> EnvVarsChanged:
-        there = await self._ports.api.list_env_vars(reach)
+        there = await self._names(reach)
         check_totals(there, {name: _size(value) for name, value in values.items()})
         await self._ports.api.set_env_vars(reach, values)
+        self._ports.known.learn(reach.target, {*there, *values})
         return EnvVarsChanged(deployment=reach.target.name, set=tuple(sorted(values)))
 
 

@@ -13,7 +13,7 @@ from mcp_convex.domain import paths
 from mcp_convex.domain.errors import EditMismatch, InvalidArguments, NotFound, StaleBase, TooLarge
 from mcp_convex.domain.models import FileEntry, FilePath, Model
 from mcp_convex.domain.policy import Policy
-from mcp_convex.domain.ports import Sandbox, SourceChecks
+from mcp_convex.domain.ports import Sandbox
 from mcp_convex.domain.pushes import Diagnostic
 from mcp_convex.services.change_checks import ChangeChecks
 
@@ -64,11 +64,11 @@ class FileContent(Model):
 
 class FileService:
     def __init__(
-        self, sandbox: Sandbox, checks: SourceChecks, policy: Policy, *, on_written: Callable[[], None]
+        self, sandbox: Sandbox, checks: ChangeChecks, policy: Policy, *, on_written: Callable[[], None]
     ) -> None:
         self._sandbox = sandbox
         self._on_written = on_written
-        self._checks = ChangeChecks(checks, sandbox)
+        self._checks = checks
         self._policy = policy
 
     async def list(self) -> tuple[FileEntry, ...]:

@@ -214,6 +214,39 @@ export default http;""",
         "import_unresolved",
         files=r"(?<!schema)(?<!config)\.ts$",
     ),
+    fault("a promise in an answer", r"await Promise\.all\((\w+\.map\(async)", r"[\1", "promises_returned", "syntax"),
+    fault("answers with promises", IN_QUERY, r"\1  return [1].map(async () => 1);\n", "promises_returned"),
+    fault("a method in small letters", r'method: "(GET|POST)"', 'method: "get"', "route_method", files=r"/http\.ts$"),
+    fault(
+        "a route with a parameter",
+        r"(httpRouter\(\);\n)",
+        r'\1http.route({ path: "/a/:id", method: "GET", handler: a });\n',
+        "route_parameter",
+    ),
+    fault("an hour without a zone", r"hourUTC:", "hour:", "cron_schedule"),
+    fault(
+        "a cron of four fields", r"(cronJobs\(\);\n)", r'\1crons.cron("a", "7 3 * *", internal.a.b);\n', "cron_schedule"
+    ),
+    fault(
+        "a provider without its audience",
+        r'(?m)^([^/\n]*)applicationID: "[^"]*",?',
+        r"\1",
+        "auth_provider",
+        files=r"auth\.config\.ts$",
+    ),
+    fault("what is generated, looked for here", r'from "\.\./_generated/', 'from "./_generated/', "generated_path"),
+    fault("what is generated, looked for above", r'from "\./_generated/', 'from "../_generated/', "generated_path"),
+    fault(
+        "a name from a neighbour",
+        r'(\}) from "\./_generated/server"',
+        r', api \1 from "./_generated/server"',
+        "wrong_module",
+    ),
+    fault("a hook in a function", r"\A", 'import { useQuery } from "convex/react";\n', "client_import"),
+    fault(
+        "a null beside a validator", r"(?<=: )(v\.(?:string|number)\(\))(?=,)", r"\1 | v.null()", "validator_operator"
+    ),
+    fault("no default export", r"(?m)^export default (?=\w+;|define)", "export const lost = ", "no_default_export"),
     fault("a secret", r"\Z", '\nexport const key = "sk_live_51Hq8rTzLmPwVn3KdJfYx9GcB";\n', "secret"),
 )
 
@@ -245,6 +278,9 @@ def _misplaced(files: Files, path: str) -> Iterator[tuple[str, Files, Fault]]:
     for place, rule in places:
         moved = f"{folder}/{place.format(base)}"
         yield moved, others | {moved: files[path]}, fault(f"a file at {place}", "", "", rule)
+    if folder == "convex" and re.search(r"(?m)^export const \w+ = (?:query|mutation)\(", files[path]):
+        beside = f"functions/{base}"
+        yield beside, others | {beside: files[path]}, fault("a file beside the folder", "", "", "misplaced")
 
 
 def _added(files: Files, path: str) -> Iterator[tuple[str, Files, Fault]]:

@@ -30,8 +30,8 @@ async def test_a_component_has_its_own_schema_and_api():
     component = {
         "convex/mail/convex.config.ts": 'export { default } from "a-component/convex.config";',
         "convex/mail/schema.ts": AROUND["convex/schema.ts"].replace("users:", "letters:"),
-        "convex/mail/get.ts": MISSPELT.replace('"user"', '"letters"').replace("./_gen", "../_gen"),
-        "convex/mail/bad.ts": MISSPELT.replace('"user"', '"users"').replace("./_gen", "../_gen"),
+        "convex/mail/get.ts": MISSPELT.replace('"user"', '"letters"'),
+        "convex/mail/bad.ts": MISSPELT.replace('"user"', '"users"'),
     }
 
     found = await diagnostics(AROUND | component)

@@ -12,6 +12,7 @@ from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import Pages
 from mcp_convex.sandboxes import LocalSandbox
 from mcp_convex.services.auth_keys import AuthKeyService
+from mcp_convex.services.env_known import KnownEnvVars
 from mcp_convex.services.env_vars import EnvVarPorts, EnvVarService
 from mcp_convex.services.pages import PageService
 from mcp_convex.store import open_data_dir
@@ -50,7 +51,8 @@ class House:
         api, targets = api_of(self.deployment), targets_of(self.deployment, self.linked, policy)
         sandbox = LocalSandbox(folder, folder.with_name("state"), PlainLauncher(), TEMPLATE)
         pages = PageService(store.pages, self.pages, owner=OWNER)
-        self.env = EnvVarService(EnvVarPorts(api=api, sandbox=sandbox), targets, pages, policy, owner=OWNER)
+        ports = EnvVarPorts(api=api, sandbox=sandbox, known=KnownEnvVars(targets))
+        self.env = EnvVarService(ports, targets, pages, policy, owner=OWNER)
         self.auth = AuthKeyService(api, targets, policy)
 
     async def link(self, **target):

@@ -26,6 +26,7 @@ from mcp_convex.domain.models import LOCAL_PRINCIPAL
 from mcp_convex.domain.policy import Policy
 from mcp_convex.sandboxes import LocalSandbox
 from mcp_convex.services.connections import ConnectionPorts, ConnectionService
+from mcp_convex.services.env_known import KnownEnvVars
 from mcp_convex.services.env_vars import EnvVarPorts, EnvVarService
 from mcp_convex.services.grants import GrantPorts, GrantService
 from mcp_convex.services.pages import PageService
@@ -139,7 +140,7 @@ async def desk(tmp_path) -> AsyncIterator[Desk]:
         pages = PageService(store.pages, Links(), owner=OWNER)
         connecting = ConnectionPorts(store=store.connections, api=management)
         sandbox = LocalSandbox(tmp_path / "app", tmp_path / "state", PlainLauncher(), TEMPLATE)
-        ports = EnvVarPorts(api=api, sandbox=sandbox)
+        ports = EnvVarPorts(api=api, sandbox=sandbox, known=KnownEnvVars(here.targets))
         yield Desk(
             cloud=cloud,
             here=here,

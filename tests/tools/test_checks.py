@@ -28,8 +28,8 @@ async def notes(world):
     written = await world.content("write_files", changes=changes({"schema": SCHEMA, "notes": LIST}))
     assert [] == [each for each in written["diagnostics"] if each["severity"] == "error"]
     yield world
-    for name in ("schema", "notes"):
-        (world.workspace / f"convex/{name}.ts").unlink(missing_ok=True)
+    for path in ("convex/schema.ts", "convex/notes.ts", "convex/auth.config.ts", "functions/lost.ts"):
+        (world.workspace / path).unlink(missing_ok=True)
 
 
 def changes(files):
@@ -79,3 +79,30 @@ async def test_compiler_and_checks_say_the_same_thing_once(notes):
 
     assert [("convex/notes.ts", "TS2345")] == seen(checked)
     assert [("convex/notes.ts", "elision")] == seen(checked, severity="warning")
+
+
+async def test_code_that_begins_to_read_an_env_var_is_told_unless_it_is_known_to_be_set(notes):
+    auth = 'export default { providers: [{ domain: process.env.ISSUER, applicationID: "convex" }] };\n'
+    path = "convex/auth.config.ts"
+
+    async def written(text):
+        answer = await notes.content("write_files", changes=[{"path": path, "content": text}])
+        return seen(answer, severity="note")
+
+    await notes.content("unset_env_vars", names=["ISSUER"])
+    assert [(path, "env_needed")] == await written(auth)
+    assert [] == await written(f"{auth}// It reads what it read before.\n")
+    checked = (await notes.call("check_files", types=False)).structured_content
+    assert ("env_missing", [(path, "env_in_auth")]) == (checked["failure"], seen(checked))
+    assert "Give `ISSUER` with `request_env_var`" in checked["next_step"]
+    assert [] == await written("export default { providers: [] };\n")
+    await notes.content("set_env_vars", values={"ISSUER": "https://issuer.example.com"})
+    assert [] == await written(auth)
+    assert [] == seen(await notes.content("check_files", types=False))
+
+
+async def test_functions_beside_the_folder_are_told_where_they_belong(notes):
+    written = await notes.content("write_files", changes=[{"path": "functions/lost.ts", "content": LIST}])
+
+    found = [(each["code"], each["hint"]) for each in written["diagnostics"]]
+    assert [("misplaced", "Write it as `convex/lost.ts`, and delete it here.")] == found

@@ -7,6 +7,12 @@ from mcp_convex.domain.diagnostics.repair import Repair
 _SAFE = " Delete documents only if the person asks for it."
 _SCHEMA_MISMATCH = r"SchemaValidationFailed|SchemaEnforcementError"
 
+_SCHEDULES = (
+    "Correct the schedule in convex/crons.ts: `{ minutes: 5 }` for `interval`, `{ minuteUTC: 7 }` for `hourly`, "
+    '`{ hourUTC: 3 }` for `daily`, with `dayOfWeek: "monday"` for `weekly` and `day: 1` for `monthly`; the five fields '
+    'of `cron` are `"7 3 * * *"`.'
+)
+
 _MODULES = (
     Repair(
         r"InvalidModules",
@@ -28,7 +34,18 @@ _MODULES = (
         "End convex/crons.ts with `export default crons;`, the result of `cronJobs()`.",
         r"crons?\.js[^\n]*(?:default|is not a)",
     ),
-    Repair(r"InvalidModules", "Correct the schedule in convex/crons.ts.", r"convex/crons\.ts"),
+    Repair(
+        r"InvalidModules",
+        "Pass a reference, not the function: `internal.messages.clean`, with `internal` from `./_generated/api`.",
+        r"is not a functionReference",
+    ),
+    Repair(r"InvalidModules", _SCHEDULES, r"convex/crons\.ts"),
+    Repair(
+        r"InvalidModules",
+        "Correct the route in convex/http.ts: its `path` begins with `/`, its `method` is written in capitals, and no "
+        "two routes have the same of both.",
+        r"(?i)convex/http\.ts\n[^\0]*(?:path|method|route)",
+    ),
     Repair(
         r"InvalidModules|No\w+DuringImport",
         "Move this into a handler: while modules load there is no database, network, randomness or clock.",
@@ -70,7 +87,7 @@ _MODULES = (
         r"auth\.config",
     ),
     Repair(r"InvalidConfig", "Correct the file or the setting that the message names."),
-    Repair(r"InvalidCron", "Correct the schedule in convex/crons.ts."),
+    Repair(r"InvalidCron", _SCHEDULES),
     Repair(r"InvalidFunctionName", "Rename the export: letters, digits and underscores, starting with a letter."),
 )
 
@@ -78,6 +95,17 @@ _SCHEMA = (
     Repair(
         r"MissingSchemaExportError|InvalidSchemaExport",
         "End convex/schema.ts with `export default defineSchema({…});`.",
+    ),
+    Repair(
+        r"InvalidSchema",
+        "Let convex/schema.ts have `export default defineSchema({…});`.",
+        r"(?i)default export|not a schema|missing default",
+    ),
+    Repair(
+        r"InvalidSchema|InvalidModules",
+        'Each field is a validator: `v.string()`, `v.optional(v.boolean())`, `v.union(v.literal("a"), v.null())`. No '
+        "`|` stands between two, and no TypeScript type in place of one.",
+        r"must be (?:a )?validator|schema\.ts\n[^\0]*is not a function",
     ),
     Repair(
         r"IndexFieldsContainCreationTime", "Take `_creationTime` out of the index: every index ends with it anyway."

@@ -8,6 +8,8 @@ _SCHEMA = "convex/schema.ts"
 _GENERATED = (
     "Leave `convex/_generated/` alone: `push` and `check_files` write it. It has only `api`, `server` and `dataModel`."
 )
+_FROM_BELOW = "From a file in a folder of `convex/` write `../_generated/…`, with one `../` for each folder."
+_ALIAS = "Use a relative path: convex/tsconfig.json does not set this alias."
 _PATH = "Write the file, or correct the path: case counts, and outside the project only packages can be imported."
 
 _MODULES = {
@@ -33,6 +35,7 @@ _IMPORTS = (
     _is_in("convex/_generated/server", "(?:internal)?(?i:query|mutation|action)", "httpAction", r"\w+Ctx"),
     _is_in("convex/_generated/api", "api", "internal", "components"),
     _is_in("convex/_generated/dataModel", "Doc", "Id"),
+    Repair(r"TS2307", _FROM_BELOW, r"\Aconvex/[^\n]*/[^\n]*\n[^\0]*'\./_generated/"),
     Repair(r"TS2307|TS2305|TS6053", _GENERATED, r"_generated"),
     Repair(
         r"TS2307|TS2882",
@@ -77,6 +80,30 @@ _CONVEX = (
         r"type 'Id<\"(?P<table>\w+)\">'",
     ),
     Repair(
+        r"TS2345|TS2322|TS2769",
+        'Type the value as an id of its table: `v.id("messages")` in `args`, `Id<"messages">` elsewhere. Text from '
+        'outside becomes one with `ctx.db.normalizeId("messages", text)`, or null.',
+        r"\bstring' is not assignable to (?:parameter of )?type 'Id<",
+    ),
+    Repair(
+        r"TS2345|TS2769",
+        "Pass a reference, not a name or the function itself: `internal.messages.clean`, with `internal` from "
+        "`./_generated/api` (`api` for public functions).",
+        r"to parameter of type '(?:\w*FunctionReference)",
+    ),
+    Repair(
+        r"TS2322|TS2345",
+        "Give the query `args: { paginationOpts: paginationOptsValidator }`, which is in `convex/server`, and hand it "
+        "on: `.paginate(args.paginationOpts)`. For a fixed number of documents use `.take(n)`.",
+        r"PaginationOptions",
+    ),
+    Repair(
+        r"TS2322|TS2719",
+        "`ctx.db.get`, `.first()` and `.unique()` may return null: write `returns: v.union(v.object({…}), v.null())` "
+        "or throw first. `returns` also names the documents' own `_id: v.id(…)` and `_creationTime: v.number()`.",
+        r"\| null[^\0]*is not assignable to type 'ValidatorTypeToReturnType<",
+    ),
+    Repair(
         r"TS2322|TS2719",
         "The handler has to return what `returns` promises: correct the value, or the validator.",
         r"is not assignable to type 'ValidatorTypeToReturnType<",
@@ -85,6 +112,53 @@ _CONVEX = (
         r"TS2339",
         "A query only reads: make the function a `mutation`.",
         r"'(?:insert|patch|replace|delete)' does not exist on type 'GenericDatabaseReader",
+    ),
+    Repair(
+        r"TS2339",
+        "A query only reads: make the function a `mutation`, which can schedule others and run mutations, or an "
+        "`action`, which can run actions.",
+        r"'(?:runAction|runMutation|scheduler)' does not exist on type 'GenericQueryCtx",
+    ),
+    Repair(
+        r"TS2339",
+        "A mutation cannot run actions: schedule it, `await ctx.scheduler.runAfter(0, internal.jobs.run, {})`, or make "
+        "the function an `action`.",
+        r"'runAction' does not exist on type 'GenericMutationCtx",
+    ),
+    Repair(
+        r"TS2339|TS2551",
+        "`ctx.db` has `get(id)`, `query(table)`, `insert(table, fields)`, `patch(id, fields)` for some fields, "
+        "`replace(id, document)` for all of them, and `delete(id)`.",
+        r"' does not exist on type 'GenericDatabase(?:Reader|Writer)",
+    ),
+    Repair(
+        r"TS2339|TS2551",
+        'A query goes `.withIndex("by_…", (q) => q.eq("field", value))`, `.order("desc")`, then one of `.take(n)`, '
+        "`.first()`, `.unique()`, `.paginate(options)` or `.collect()`: there is no `where`, `limit` or `orderBy`.",
+        r"' does not exist on type '(?:Ordered)?Query(?:Initializer)?<",
+    ),
+    Repair(
+        r"TS2339|TS2551",
+        '`.filter` of a query takes `(q) => q.eq(q.field("name"), value)`. Better, add an index and use `.withIndex`, '
+        "or read with `.take(n)` and filter the array.",
+        r"' does not exist on type 'FilterBuilder<",
+    ),
+    Repair(
+        r"TS2339|TS2551|TS2345",
+        'An index range names its fields as text: `.withIndex("by_email", (q) => q.eq("email", value))`; `q.field` is '
+        "for `.filter`.",
+        r"' does not exist on type 'IndexRangeBuilder<",
+    ),
+    Repair(
+        r"TS2554",
+        '`.order` takes `"asc"` or `"desc"` alone: documents come in the order of the index that `.withIndex` names.',
+        r"\.order\(",
+    ),
+    Repair(
+        r"TS2554",
+        "Validators take no options: a field that may be missing is `v.optional(v.string())`, one that may be null is "
+        "`v.union(v.string(), v.null())`.",
+        r"\bv\.(?:string|number|boolean|int64|float64|bytes|null|any)\([^)\s]",
     ),
     Repair(
         r"TS2339",
@@ -179,12 +253,14 @@ _BUNDLER = (
         'Move the code that needs Node into a file of its own that begins with `"use node";` and exports only '
         "actions. Queries and mutations stay where they are.",
     ),
+    Repair(r"unresolved_import", _ALIAS, r"resolve \"(?:@/|~|#|/)"),
+    Repair(r"unresolved_import", _FROM_BELOW, r"\Aconvex/[^\n]*/[^\n]*\n[^\0]*resolve \"\./_generated/"),
     Repair(r"unresolved_import", _GENERATED, r"resolve \"[^\"]*_generated"),
     Repair(r"unresolved_import", _PATH, r"resolve \"\."),
     Repair(
         r"unresolved_import",
-        "Use a relative path: convex/tsconfig.json does not set this alias.",
-        r"resolve \"(?:@/|~|#|/)",
+        "A file of functions imports `convex/react` or the like, which is for the app's clients: remove that import.",
+        r"\Anode_modules/convex/dist/\w+/(?:react|nextjs|react-\w+)/",
     ),
     Repair(
         r"unresolved_import",
