@@ -78,7 +78,7 @@ async def _killed_once(reached: asyncio.Event, arguments: list[str]) -> None:
     command = [sys.executable, "-m", "tests.doubles.provisioning", json.dumps(arguments)]
     process = await anyio.open_process(command, cwd=ROOT, stdin=None, stdout=None, stderr=None)
     async with process:
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             await reached.wait()
         process.kill()
     assert -9 == process.returncode

@@ -33,7 +33,7 @@ async def test_who_comes_early_is_answered_once_the_session_is_open(deployment):
     gate = LocalGate(Tuning())
     held = await gate.hold()
     terms = PushTerms(purpose="push", reach=deployment.reach, deadline_s=9)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             answered = anyio.Event()
 
@@ -62,7 +62,7 @@ async def test_it_is_turned_away_as_soon_as_memory_is_short(deployment):
     gate = LocalGate(Tuning(look_every_s=0.01), may_wait=lambda: next(spare))
     held = await gate.hold()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         assert 403 == await ask(held)
     assert not held.is_waiting
     await gate.aclose()

@@ -260,7 +260,7 @@ async def test_a_server_that_hangs_up_is_asked_again_and_then_unreachable(said, 
     port = listener.extra_attributes[SocketAttribute.local_port]()
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, hang_up)
-        with anyio.fail_after(30), pytest.raises(errors.ConvexUnreachable):
+        with anyio.fail_after(60), pytest.raises(errors.ConvexUnreachable):
             await convex.canonical_urls(reach_of(url=f"http://127.0.0.1:{port}"))
         tasks.cancel_scope.cancel()
     await convex.close()

@@ -110,7 +110,7 @@ async def test_logs_tell_which_function_ran_and_what_it_said(chat: Running) -> N
     async with await anyio.open_process(command, cwd=chat.project, env=chat.environment, stderr=None) as logs:
         assert logs.stdout
         seen = ""
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             await chat.value("mutation", "messages:send", {"author": "logger", "body": "to the log"})
             while "to the log" not in seen:
                 seen += (await logs.stdout.receive()).decode()

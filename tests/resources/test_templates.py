@@ -190,7 +190,7 @@ async def test_webhooks(tmp_path):
 
 async def settled(look: Callable[[], Awaitable[list[Any]]], waiting: str) -> list[Any]:
     """Return what *look* finds once nothing of it is *waiting*: what a mutation schedules runs after it."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while True:
             found = await look()
             if waiting not in str(found):

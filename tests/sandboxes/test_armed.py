@@ -43,7 +43,7 @@ class Place:
     async def armed(self, name: str = "a") -> psutil.Process:
         """Arm the sandbox, wait until the command has loaded, and return its process."""
         assert await self.sandbox.arm(self.command(name))
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not (found := self.loaded(name)):
                 await anyio.lowlevel.checkpoint()
         return found[0]

@@ -139,7 +139,7 @@ async def test_on_leaving_it_is_ended(root, open_sandbox):
     (root / "node_modules/typescript/bin/tsc").write_text("setInterval(() => {}, 1000)")
     sandbox = open_sandbox(root)
     check = sandbox.type_check()
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
 
             async def ask():

@@ -42,7 +42,7 @@ async def test_it_is_announced_to_its_principal_alone_and_goes_on_when_the_serve
 
     (folder / "convex/while_it_was_down.ts").write_text(NOTES)
     async with hosted(settings, tokens) as host, follower(host, "alice") as alice:
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while PUSHES != await alice.heard.receive():
                 pass
         assert (await alice.world.content("list_functions", search="while_it_was_down"))["functions"]

@@ -69,7 +69,7 @@ async def test_what_nobody_calls_is_closed_and_what_somebody_calls_is_not():
     ):
         await bobs.get()
         await call(households, "alice")
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await ledger.closed.wait()
         assert {("bob", "default")} == ledger.open_now
         assert "alice's default" == await call(households, "alice")
@@ -81,7 +81,7 @@ async def test_what_is_kept_is_not_closed_for_want_of_calls_but_where_others_nee
         await call(households, "alice")
         await call(households, "bob")
         async with households.keep("bob", "default"):
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 await ledger.closed.wait()
             assert {("bob", "default")} == ledger.open_now
     async with opened_households(ledger.open_for, idle_s=60, room=Room(each=10, all=1)) as households:
@@ -96,7 +96,7 @@ async def test_who_calls_while_a_workspace_closes_waits_for_it_to_be_closed():
     ledger.may_close = anyio.Event()
     async with opened_households(ledger.open_for, idle_s=0.01, room=ROOM) as households:
         await call(households, "alice")
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while households._open[("alice", "default")].closed is None:
                 await anyio.lowlevel.checkpoint()
             async with anyio.create_task_group() as tasks:

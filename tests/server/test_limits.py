@@ -85,20 +85,22 @@ async def test_a_principal_has_only_so_many_workspaces_and_those_not_called_for_
         assert "too_many_workspaces" == refused["code"]
         assert "files" in await files_in("three", "bob")
         async with host.client(tokens["alice"], query="?workspace=one") as world, anyio.create_task_group() as tasks:
-            tasks.start_soon(world.client.call_tool, "read_logs", {"wait_s": 5})
-            with anyio.fail_after(10):
+            tasks.start_soon(world.client.call_tool, "read_logs", {"wait_s": 30})
+            with anyio.fail_after(60):
                 while "error" not in (busy := await files_in("two")):
                     pass
             assert ("too_many_workspaces", 15) == (busy["error"]["code"], busy["error"]["retry_after_s"])
+            tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_call_that_takes_too_long_is_stopped_and_says_what_to_do(tmp_path, mode):
     async with hosted(hosted_settings(tmp_path, call_deadline_s="1")) as host, host.client(None, mode=mode) as world:
-        with anyio.fail_after(15):
+        with anyio.fail_after(60):
             late = await error_of(world, "read_logs", wait_s=30)
+            while "files" not in (await world.client.call_tool("list_files", {})).structured_content:
+                pass  # a busy machine may take longer for this, too
         assert ("deadline_passed", "same_call") == (late["code"], late["retry"])
-        assert "files" in (await world.client.call_tool("list_files", {})).structured_content
 
 
 async def test_an_answer_that_is_too_large_is_not_sent(tmp_path):
@@ -120,9 +122,10 @@ async def test_a_server_that_has_as_much_to_do_as_it_can_says_so_at_the_door(tmp
         host.http(None, **HEADERS) as http,
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(world.client.call_tool, "read_logs", {"wait_s": 5})
-        with anyio.fail_after(10):
+        tasks.start_soon(world.client.call_tool, "read_logs", {"wait_s": 30})
+        with anyio.fail_after(60):
             while (busy := await http.post(host.url, json=DISCOVER)).status_code == 200:
                 pass
         assert (503, "busy", "2") == (busy.status_code, busy.json()["code"], busy.headers["retry-after"])
         assert 200 == (await http.get(f"{host.origin}/readyz")).status_code
+        tasks.cancel_scope.cancel()

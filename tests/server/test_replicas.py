@@ -188,7 +188,7 @@ async def test_what_changes_at_one_server_is_heard_at_the_other_by_its_own_princ
         OwnEvents(other).subscribe(lambda event: heard[name].append(event.uri))
 
     async def until_heard(name: str, uri: str) -> None:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while uri not in heard[name]:  # noqa: ASYNC110 - listeners are no tasks
                 await anyio.sleep(0.01)
 

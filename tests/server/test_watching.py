@@ -87,7 +87,7 @@ async def test_a_server_whose_store_is_away_is_not_ready_though_it_lives(tmp_pat
         async with hosted(hosted_settings(tmp_path, secrets)) as host, host.http(None) as http:
             assert (200, "ready\n") == await said(http, f"{host.origin}/readyz")
             postgres.stop()
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while (answer := await said(http, f"{host.origin}/readyz"))[0] == 200:
                     await anyio.lowlevel.checkpoint()
                 assert 503 == answer[0]

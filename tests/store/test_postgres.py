@@ -94,7 +94,7 @@ async def test_a_server_that_is_away_is_waited_for_and_then_said_to_be() -> None
     async def try_at(place: str) -> None:
         refused.append(await refusal(SecretStr(f"postgresql://operator:{PASSWORD}@{place}")))
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             for place in places:
                 tasks.start_soon(try_at, place)
@@ -235,12 +235,12 @@ async def test_a_restart_in_the_midst_of_writing_loses_and_doubles_nothing(postg
     async with store.leases.hold("a", ttl_s=30), anyio.create_task_group() as tasks:
         for writer in range(4):
             tasks.start_soon(write, writer * 10_000 + 1)
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while len(acknowledged) < 40:
                 await anyio.lowlevel.checkpoint()
         await postgres.restart()
         before = len(acknowledged)
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while len(acknowledged) < before + 40:
                 await anyio.lowlevel.checkpoint()
         restarted.set()

@@ -196,7 +196,7 @@ async def grow_without_room(database: Database) -> None:
 async def test_a_store_that_another_program_keeps_locked_is_named(database: Path, store: Store) -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with anyio.fail_after(30), pytest.raises(DirectoryUnusable, match="locked by another process"):
+        with anyio.fail_after(60), pytest.raises(DirectoryUnusable, match="locked by another process"):
             await store.targets.put(ADA, CHAT, reach())
         assert None is await store.targets.get(ADA, CHAT)
 

@@ -24,6 +24,6 @@ def running(folder: Path) -> dict[int, str]:
 
 async def until_gone(folder: Path) -> None:
     """Return once nothing runs that belongs to *folder*."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while running(folder):  # noqa: ASYNC110 - other processes send no events
             await anyio.sleep(0.02)

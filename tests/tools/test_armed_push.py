@@ -33,7 +33,7 @@ def clis() -> list[psutil.Process]:
 
 
 async def one_that_waits() -> psutil.Process:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while not (found := clis()):
             await anyio.lowlevel.checkpoint()
     return found[0]

@@ -51,7 +51,7 @@ async def run(mode: IsolationMode, folder: Path, *argv: str, **more) -> tuple[in
     output: list[str] = []
     launch = Launch(argv, cwd=folder, env=ENV, writable=[folder], **more)
     process = await ConfinedLauncher(mode).start(launch, output.append)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         code = await process.wait()
     return code, "".join(output)
 
@@ -75,13 +75,13 @@ def command_line(process: Path) -> bytes:
 
 
 async def until_asleep(mark: str, sleepers: int) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while sum(line.startswith(b"sleep\0") for line in alive(mark)) < sleepers:  # noqa: ASYNC110 - no event tells
             await anyio.sleep(0.01)
 
 
 async def until_gone(mark: str) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while alive(mark):  # noqa: ASYNC110 - no event tells
             await anyio.sleep(0.01)
 
@@ -180,7 +180,7 @@ async def test_killing_ends_what_it_started_even_what_left_its_session(mode, fol
     launch = Launch(["/bin/sh", "-c", script], cwd=folder, env=ENV, writable=[folder])
     process = await ConfinedLauncher(mode).start(launch, print)
     await until_asleep(mark, 3)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await process.kill()
     assert [] == alive(mark)
     assert 137 == await process.wait()
