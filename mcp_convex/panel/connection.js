@@ -136,7 +136,7 @@ function deploymentSection({ known, button, call, draw, link, open, report }) {
 
   async function chooseProject(project) {
     change({ project, deployments: null, deployment: "" });
-    const found = await call("list_deployments", { project }).catch((error) => (report("deployment", error), null));
+    const found = await call("list_deployments", { project }).catch(report);
     if (known.choice?.project === project) change({ deployments: found?.deployments ?? [] });
   }
 

@@ -87,7 +87,7 @@ const { hostContext, hostCapabilities: can } = await ask("ui/initialize", {
 dress(hostContext);
 send({ method: "ui/notifications/initialized", params: {} });
 watch();
-if (can.serverTools && can.serverResources) showPanel({ ask, open, follow });
+if (can.serverTools && can.serverResources) showPanel({ ask, open, follow, wake: () => wake(true) });
 else
   document
     .getElementById("panel")

@@ -103,5 +103,11 @@ async function follow(panel) {
   }
 }
 
+const { searchParams: query } = new URL(location.href);
+if (query.has("workspace")) {
+  document.title = `Convex · ${query.get("workspace")}`;
+  document.querySelector("h1").append(element("small", {}, query.get("workspace")));
+}
 document.addEventListener("visibilitychange", () => document.hidden || wake());
-showPanel({ ask, follow, open: async (url) => void window.open(url, "_blank", "noopener") });
+window.addEventListener("online", () => wake());
+showPanel({ ask, follow, wake: () => wake(), open: async (url) => void window.open(url, "_blank", "noopener") });

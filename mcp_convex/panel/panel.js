@@ -21,6 +21,7 @@ function showPanel(host) {
   async function call(tool, args = {}) {
     const answer = await host.ask("tools/call", { name: tool, arguments: args });
     const error = answer.structuredContent?.error; // its next step is for an agent
+    if (error?.code === "unknown_tool") throw new Error("This server is set up so that this cannot be done here.");
     if (error || !answer.structuredContent) throw new Error(error?.message ?? "The call failed.");
     return answer.structuredContent;
   }
@@ -49,6 +50,7 @@ function showPanel(host) {
     const news = newsOf(known.overview, overview);
     if (known.trouble) news.unshift("The server answers again.");
     if (news.length > 0) status.textContent = news.join(" ");
+    if (news.length > 0 && known.said?.link) known.said = null; // what it led to has come about
     Object.assign(known, { overview, trouble: null, at: new Date().toISOString() });
     panel.isUnderWay = overview.dev_server.on || overview.connections.some((one) => one.state === "connecting");
   }
@@ -70,7 +72,9 @@ function showPanel(host) {
 
   async function lookAtEnvVars() {
     known.envVarsAt = Date.now();
+    const before = JSON.stringify(known.envVars);
     known.envVars = await call("list_env_vars").catch(asProblem);
+    if (known.said?.section === "env" && JSON.stringify(known.envVars) !== before) known.said = null;
   }
 
   async function lookAtDeployments() {
@@ -175,7 +179,11 @@ function showPanel(host) {
     ["pushes", "Pushes", pushesSection, () => [known.overview.pushes]],
     ["env", "Environment variables", envVarsSection, () => [known.envVars]],
   ].map(([id, title, makeSection, shows]) => {
-    const report = (error) => (tell(id, "", error.message, "bad"), draw());
+    const report = (error) => {
+      if (error instanceof SignedOut) signOut();
+      else tell(id, "", error.message, "bad");
+      draw();
+    };
     const content = makeSection({ known, call, draw, link, open, onAPage, lookAtEnvVars, report, button: buttonIn(id) });
     return { id, title, shows, content };
   });
@@ -230,7 +238,12 @@ function showPanel(host) {
     else if (known.overview !== null && !root.querySelector("section")) root.replaceChildren();
   }
 
-  const tryNow = element("button", { type: "button", class: "quiet", click: look }, "Try now");
+  const tryNow = element("button", { type: "button", class: "quiet", click: tryAgain }, "Try now");
+
+  function tryAgain() {
+    look();
+    host.wake();
+  }
 
   function live(isLive) {
     known.live = isLive;

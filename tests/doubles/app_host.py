@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ async def _answer(client: Client, method: str, params: dict[str, Any]) -> Any:
     return result.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+@cache
 def _bundled() -> bytes:
     folder = installed("@modelcontextprotocol/ext-apps@2.0.4")
     entry = folder / "app_host.mjs"

@@ -84,8 +84,7 @@ class Tab:
     async def push(self, button: str) -> None:
         """Push the *button* of a page that stays, once it is there."""
         found = _BUTTON % json.dumps(button)
-        await self.holds(found)
-        await self.evaluate(f"{found}.click()")
+        await self.holds(f"((found) => found && (found.click(), true))({found})")  # at once: it may be drawn anew
 
     async def shows(self, text: str) -> None:
         """Wait until the page says *text*."""
