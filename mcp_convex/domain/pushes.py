@@ -34,6 +34,9 @@ REJECTIONS: frozenset[FailureClass] = frozenset(
 )
 """Failures that the code or its setting has earned: `rejected`. Any other is `failed`."""
 
+ASKED_OF_A_PERSON = frozenset({"functions_removed", "functions_made_internal", "indexes_removed", "large_index"})
+"""The codes of what a push does only once a person has agreed."""
+
 Severity = Literal["error", "warning", "note"]
 Source = Literal["tsc", "esbuild", "convex", "check"]
 
@@ -159,3 +162,4 @@ class PushRecord(Model):
     sources: str | None = Field(
         default=None, description="The fingerprint of the files that were to go live; none for a preview."
     )
+    previewed: str | None = Field(default=None, description="The fingerprint of the files of a preview.")

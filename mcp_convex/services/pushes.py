@@ -44,6 +44,7 @@ from mcp_convex.domain.ports import (
 from mcp_convex.domain.ports.announcing import DEV_SERVER, PUSHES
 from mcp_convex.domain.ports.checks import QueriedIndex
 from mcp_convex.domain.pushes import (
+    ASKED_OF_A_PERSON,
     CheckResult,
     Diagnostic,
     FailureClass,
@@ -193,10 +194,11 @@ class PushService:
         return frozenset()
 
     async def awaiting_consent(self) -> frozenset[str]:
-        """Return what the workspace's latest push needs a person's consent for; nothing if it does not."""
+        """Return what the latest push or preview found that a person has to agree to, if the files are as they were."""
         async for record in self.latest():
-            needed = record.result.diagnostics if record.result.failure == "needs_consent" else ()
-            return frozenset(diagnostic.message for diagnostic in needed)
+            needed = frozenset(each.message for each in record.result.diagnostics if each.code in ASKED_OF_A_PERSON)
+            are_those = needed and await self._sources() in {record.sources, record.previewed}
+            return needed if are_those else frozenset()
         return frozenset()
 
     async def check(self, progress: Progress | None = None) -> CheckResult:
@@ -289,7 +291,12 @@ class PushService:
 
     async def _kept(self, result: PushResult, sources: str | None) -> PushResult:
         record = PushRecord(
-            id=result.id, workspace=self._workspace, started_at=datetime.now(UTC), result=result, sources=sources
+            id=result.id,
+            workspace=self._workspace,
+            started_at=datetime.now(UTC),
+            result=result,
+            sources=sources,
+            previewed=await self._sources() if result.outcome == "previewed" else None,
         )
         try:
             await self._ports.pushes.add(self._principal, record)

@@ -56,12 +56,16 @@ async def test_only_a_persons_yes_removes_public_functions(elsewhere, era):
         assert "gone:add" in person.asked[0]
         assert (await world.content("list_functions", search="gone"))["functions"]
 
+        await world.hold({"convex/gone.ts": NOTES})
+        assert "pushed" == (await world.content("push"))["outcome"]
+        assert 1 == len(person.asked)  # of files that remove nothing any more
+
+        await world.hold({})
         person.says = ElicitResult(action="accept", content={"proceed": True})
+        assert "functions_removed" == (await world.content("push", preview=True))["diagnostics"][0]["code"]
         assert "pushed" == (await world.content("push"))["outcome"]
+        assert 2 == len(person.asked)  # since the preview has told what would go
         assert [] == (await world.content("list_functions", search="gone"))["functions"]
-        asked = len(person.asked)
-        assert "pushed" == (await world.content("push"))["outcome"]
-        assert asked == len(person.asked)
 
 
 async def test_a_client_that_cannot_ask_is_told_who_can_agree(elsewhere):
