@@ -22,6 +22,7 @@ from mcp_convex.domain.pushes import STAGES, Changes, Diagnostic, FailureClass, 
 from mcp_convex.domain.secrets import PlaceholderValue
 
 _MOST_NOTES = 10
+_OVER = said(403, "PushEnded", "This push is over.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,8 @@ class Session(GateSession):
 
     async def serve(self, method: str, path: str, cli: str, read: Callable[[], Awaitable[bytes]]) -> Answer:
         """Answer one request that bears the placeholder; *read* returns its body, decompressed."""
-        if self._terms.staged is not None:
-            await self._terms.staged()
+        if self._terms.staged is not None and not await self._terms.staged():
+            return _OVER
         step = STEPS.get((method, path))
         if step is None:
             self._note("request_refused", f"The CLI asked for `{method} {path[:80]}`, which no push needs.", "note")
@@ -99,7 +100,7 @@ class Session(GateSession):
             return Answer(200, b"{}")  # telemetry: it ends here
         async with self._turn:
             if self._decided.is_set():
-                return said(403, "PushEnded", "This push is over.")
+                return _OVER
             return await self._judged(step, cli, read)
 
     async def _judged(self, step: Step, cli: str, read: Callable[[], Awaitable[bytes]]) -> Answer:

@@ -63,6 +63,14 @@ def approve(path: str) -> FilePath:
     return FilePath(normal)
 
 
+def is_approved(path: str) -> bool:
+    """Say whether tools may see *path*, and by this name."""
+    try:
+        return approve(path) == path
+    except PathRefused:
+        return False
+
+
 def _check_part(path: str, part: str) -> None:
     if part in {"", ".", ".."}:
         raise _refused(path, f"holds the part `{part}`", "Pass the plain path from the workspace's root.")

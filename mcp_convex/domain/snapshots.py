@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -28,6 +28,14 @@ class Snapshot(Model):
     modules: dict[str, str] = Field(
         default_factory=dict, description="SHA-256 of each module that the push left on the deployment, by its path."
     )
+
+
+class NewSnapshot(NamedTuple):
+    """A snapshot that is to be kept."""
+
+    snapshot: Snapshot
+    contents: Mapping[str, bytes]
+    """Those that are not kept yet, by their SHA-256."""
 
 
 def fingerprint(files: Iterable[FileEntry]) -> str:

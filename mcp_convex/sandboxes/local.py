@@ -25,6 +25,7 @@ from mcp_convex.domain.ports import (
     OnOutput,
     OnStage,
     Sandbox,
+    Staged,
     TypeCheck,
 )
 from mcp_convex.sandboxes.armed import Armed
@@ -133,7 +134,7 @@ class LocalSandbox(Sandbox):
             stage, launch = await anyio.to_thread.run_sync(self._prepare, command)
             self._process, output = await self._armed.started(launch, self._packages.premises(), on_output)
             if command.on_staged is not None:
-                command.on_staged()
+                command.on_staged(_staged(stage))
             exit_code, timed_out = await _run(self._process, command.deadline_s, until)
             await anyio.to_thread.run_sync(self._bring_back, stage, command)
         return Ended(exit_code, output.tail().replace(str(stage.folder), str(self._root)), timed_out)
@@ -239,11 +240,11 @@ class LocalSandbox(Sandbox):
         known = self._digests.get(path)
         if known is not None and known[0] == identity:
             return known
+        if not paths.is_approved(path):
+            return None
         try:
-            if paths.approve(path) != path:
-                return None
             return identity, sha256((self._root / path).read_bytes()).hexdigest()
-        except (PathRefused, OSError):
+        except OSError:
             return None
 
     def _prepare(self, command: Command) -> tuple[Stage, Launch]:
@@ -329,6 +330,20 @@ class LocalSandbox(Sandbox):
     def _bring_back(self, stage: Stage, command: Command) -> None:
         with translated(self._root):
             self._write(stage.changed(command.keep))
+
+
+def _staged(stage: Stage) -> Staged:
+    async def read(path: FilePath) -> bytes:
+        return await anyio.to_thread.run_sync(stage.read, path)
+
+    return Staged(
+        tuple(
+            FileEntry(path=FilePath(path), size=copied.source.size, sha256=copied.sha256)
+            for path, copied in sorted(stage.copied.items())
+            if paths.is_approved(path)
+        ),
+        read,
+    )
 
 
 async def _run(

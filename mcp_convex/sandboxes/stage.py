@@ -6,11 +6,14 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TextIO
 
+from mcp_convex.domain.errors import NotFound
 from mcp_convex.domain.models import FilePath
 from mcp_convex.sandboxes.convex_json import staged
 from mcp_convex.sandboxes.sources import LARGEST_SOURCE, Identity, Sources, find_sources
@@ -18,6 +21,16 @@ from mcp_convex.sandboxes.sources import LARGEST_SOURCE, Identity, Sources, find
 TEMPORARY = ".tmp"
 """Where commands put temporary files: a folder of the stage, so that the CLI can rename them into place."""
 _CONVEX_JSON = "convex.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A source, and the copy of it in the stage."""
+
+    source: Identity
+    copy: Identity
+    sha256: str
+    """Of what was read, and so of what the copy holds: the source may be another since."""
 
 
 class Stage:
@@ -33,8 +46,8 @@ class Stage:
         self._lock, slot = _take_slot(state_dir)
         self.folder = slot / "root"
         self.folder.mkdir(exist_ok=True)
-        self._copied: dict[str, tuple[Identity, Identity]] = {}
-        self._synced: frozenset[str] = frozenset()
+        self.copied: Mapping[str, Copied] = {}
+        """What the stage holds since it was synced, by path."""
 
     def close(self) -> None:
         """Let another process have the stage."""
@@ -61,19 +74,28 @@ class Stage:
         for path, target in links.items():
             with suppress(FileExistsError):
                 (self.folder / path).symlink_to(target)
-        for path, identity in sources.files.items():
-            if path != _CONVEX_JSON and not self._is_copied(path, identity, present.get(path)):
-                self._copy(path, identity)
-        self._write_convex_json(sources)
+        copied = {path: self._copied_from(path, source, present.get(path)) for path, source in sources.files.items()}
+        self.copied = {path: copy for path, copy in copied.items() if copy is not None}
         (self.folder / TEMPORARY).mkdir()
         self._link_above(packages_above if package_links else None)
-        self._synced = frozenset(sources.files)
         return sources
+
+    def read(self, path: FilePath) -> bytes:
+        """
+        Return what the stage holds of *path*, and of convex.json, which it holds rewritten, what the workspace does.
+
+        Raises:
+            NotFound: It is not there any more.
+        """
+        data = _content(self._root / path) if path == _CONVEX_JSON else self._contents(path).get(path)
+        if data is None:
+            raise NotFound(f"There is no file `{path}`.", next_step="Call `list_files` to see the files.")
+        return data
 
     def changed(self, keep: Sequence[FilePath]) -> dict[FilePath, bytes | None]:
         """Return what commands have changed at or below the paths *keep*, by path; None for what they deleted."""
         present = {path: data for folder in keep for path, data in self._contents(folder).items()}
-        deleted = {path for path in self._synced if path not in present and any(_is_at(path, at) for at in keep)}
+        deleted = {path for path in self.copied if path not in present and any(_is_at(path, at) for at in keep)}
         changes: dict[FilePath, bytes | None] = {
             FilePath(path): data for path, data in present.items() if data != _content(self._root / path)
         }
@@ -82,7 +104,7 @@ class Stage:
     def is_as_synced_to(self, other: Stage) -> bool:
         """Say whether this stage holds now what *other* was synced to, whatever commands have done here since."""
         present = find_sources(self.folder).files
-        return present.keys() == other._synced and all(
+        return present.keys() == other.copied.keys() and all(
             self._is_synced_alike(path, identity, other)
             or _content(self.folder / path) == _content(other.folder / path)
             for path, identity in present.items()
@@ -90,8 +112,8 @@ class Stage:
 
     def _is_synced_alike(self, path: str, identity: Identity, other: Stage) -> bool:
         """Say whether the file of that *identity* is still the copy of what *other* has a copy of as well."""
-        ours, theirs = self._copied.get(path), other._copied.get(path)
-        return ours is not None and theirs is not None and (theirs[0], identity) == ours
+        ours, theirs = self.copied.get(path), other.copied.get(path)
+        return ours is not None and theirs is not None and (ours.source, ours.copy) == (theirs.source, identity)
 
     def _clear(self, sources: Sources, folders: set[str], links: dict[str, str]) -> dict[str, Identity]:
         """Remove from the stage what does not belong there, and return the files that may be left as they are."""
@@ -117,28 +139,25 @@ class Stage:
         if packages is not None:
             above.symlink_to(packages)
 
-    def _is_copied(self, path: str, source: Identity, copy: Identity | None) -> bool:
-        if copy is None:
-            return False
-        if (known := self._copied.get(path)) is not None:
-            return known == (source, copy)
-        return (source.size, source.modified_ns) == (copy.size, copy.modified_ns)
+    def _copied_from(self, path: str, source: Identity, present: Identity | None) -> Copied | None:
+        """Return the copy of *path*, which is *present* there or is made; None where nothing can be copied."""
+        known = self.copied.get(path)
+        if known is not None and (known.source, known.copy) == (source, present):
+            return known
+        if known is None and present is not None and path != _CONVEX_JSON and _is_left(present, source):
+            return Copied(source, present, sha256((self.folder / path).read_bytes()).hexdigest())
+        return self._copy(path, source)
 
-    def _copy(self, path: str, source: Identity) -> None:
+    def _copy(self, path: str, source: Identity) -> Copied | None:
         copy = self.folder / path
         copy.unlink(missing_ok=True)
         try:
-            shutil.copyfile(self._root / path, copy)
+            data = (self._root / path).read_bytes()
         except (FileNotFoundError, PermissionError):
-            return  # deleted since it was found, or not for this server
+            return None  # deleted since it was found, or not for this server
+        copy.write_bytes(staged(data.decode(errors="replace")).encode() if path == _CONVEX_JSON else data)
         os.utime(copy, ns=(source.modified_ns, source.modified_ns))
-        self._copied[path] = (source, Identity.of(copy.lstat()))
-
-    def _write_convex_json(self, sources: Sources) -> None:
-        copy = self.folder / _CONVEX_JSON
-        copy.unlink(missing_ok=True)
-        if _CONVEX_JSON in sources.files:
-            copy.write_text(staged((self._root / _CONVEX_JSON).read_text(encoding="utf-8")), encoding="utf-8")
+        return Copied(source, Identity.of(copy.lstat()), sha256(data).hexdigest())
 
     def _contents(self, at: str) -> dict[str, bytes]:
         """Return the regular files at or below *at*, reached without a link."""
@@ -151,6 +170,11 @@ class Stage:
             for path in found
             if stat.S_ISREG((info := path.lstat()).st_mode) and info.st_size <= LARGEST_SOURCE
         }
+
+
+def _is_left(copy: Identity, source: Identity) -> bool:
+    """Say whether an earlier process has made the *copy*, and of what the *source* still is."""
+    return (source.size, source.modified_ns) == (copy.size, copy.modified_ns)
 
 
 def _take_slot(state_dir: Path) -> tuple[TextIO, Path]:

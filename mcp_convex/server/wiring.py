@@ -31,7 +31,7 @@ from mcp_convex.services.overview import OverviewService
 from mcp_convex.services.pages import PageService
 from mcp_convex.services.projects import ProjectService
 from mcp_convex.services.provisioning import ProvisioningBounds, ProvisioningPorts
-from mcp_convex.services.pushes import PushBounds, PushParts, PushPorts, PushService
+from mcp_convex.services.pushes import PushParts, PushPorts, PushService
 from mcp_convex.services.snapshots import SnapshotPorts, SnapshotService
 from mcp_convex.services.source_checks import SourceCheckPorts, SourceCheckService
 from mcp_convex.services.targets import TargetPorts, TargetService
@@ -89,13 +89,11 @@ def _services(
     pushing = PushPorts(
         sandbox=sandbox,
         api=api,
-        leases=store.leases,
         pushes=store.pushes,
         announcements=adapters.announcements,
         dev_servers=store.dev_servers,
         checks=adapters.checks,
     )
-    bounds = PushBounds(deadline_s=settings.push_deadline_s, lease_s=settings.push_lease_s)
     making = ProvisioningBounds(lease_s=settings.push_lease_s)
     connecting = ConnectionPorts(store=adapters.connections, api=adapters.management)
     provisioning = ProvisioningPorts(
@@ -122,7 +120,7 @@ def _services(
     files = FileService(sandbox, ChangeChecks(adapters.checks, sandbox, known), policy, on_written=on_written)
     parts = PushParts(cli=cli, targets=targets, snapshots=snapshots)
     templates = TemplateService(find_asset("resources/templates"), files)
-    pushes = PushService(pushing, parts, policy, owner=owner, bounds=bounds)
+    pushes = PushService(pushing, parts, policy, owner=owner, deadline_s=settings.push_deadline_s)
     dev_ports = DevServerPorts(
         sandbox=sandbox,
         api=api,

@@ -10,11 +10,9 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
 
-import anyio
-
 from mcp_convex.domain import paths
-from mcp_convex.domain.errors import NotFound, SandboxError, SandboxLost
-from mcp_convex.domain.models import FilePath, WorkspaceId
+from mcp_convex.domain.errors import NotFound, SandboxError, SandboxLost, StaleBase
+from mcp_convex.domain.models import FileEntry, FilePath, WorkspaceId
 from mcp_convex.domain.ports import (
     Command,
     Ended,
@@ -25,6 +23,7 @@ from mcp_convex.domain.ports import (
     NoProgress,
     Progress,
     PushTerms,
+    Reach,
     Sandbox,
     TypeCheck,
 )
@@ -32,6 +31,7 @@ from mcp_convex.domain.ports.turns import Turn
 from mcp_convex.domain.pushes import STAGES, GateVerdict, Purpose, Stage
 from mcp_convex.domain.spans import Steps, span
 from mcp_convex.services.snapshots import Draft, SnapshotService
+from mcp_convex.services.staging import Staging
 from mcp_convex.services.type_checks import Types
 
 _CONVEX_JSON = FilePath("convex.json")
@@ -45,11 +45,13 @@ class CliRun:
     ended: Ended
     root: str
     """The project's folder as the CLI saw it."""
-    sources: Draft | None
+    sources: tuple[FileEntry, ...] | None
     """What was pushed; None where nothing was to be."""
+    draft: Draft | None
+    """Those, read; None where the push is not live."""
     duration_s: float
-    lacking: str | None = None
-    """What went wrong after the push was live."""
+    lacking: tuple[str, ...] = ()
+    """What went wrong beside a push that is live."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,26 +125,32 @@ class CliRuns:
     async def _run(self, terms: PushTerms, stages: _Stages) -> CliRun:
         started = time.monotonic()
         sandbox = self._sandbox
-        async with self._turn(stages.progress), self._leases.hold(f"workspace:{self._workspace}", ttl_s=self._lease_s):
+        async with self._turn(stages.progress), self._leases.hold(*self._names(terms.reach), ttl_s=self._lease_s):
             await sandbox.ensure(stages.reached)
             await stages.reached("bundling")
-            sources = await self._snapshots.draft() if terms.purpose == "push" else None
             terms = replace(terms, root=sandbox.seen_at(), linked=sandbox.linked_at())
-            held, staged = await self._held(terms.purpose)
-            async with self._types(terms.purpose) as types:
-                terms = replace(terms, staged=staged.wait, types=types.fit if types else None)
+            held = await self._held(terms.purpose)
+            async with Staging(self._snapshots.draft) as staging, self._types(terms.purpose) as types:
+                terms = replace(terms, staged=staging.is_in_place, types=types.fit if types else None)
                 async with held.open(terms, stages.reached) as session:
-                    ended, lacking = await self._ended(session, terms, staged)
+                    ended, lost = await self._ended(session, terms, staging)
                     verdict = session.verdict()
+                draft, unread = await _read(staging) if verdict.live else (None, ())
         self.arm()
         return CliRun(
             verdict=verdict,
             ended=replace(ended, output=ended.output + types.complaint) if types else ended,
             root=str(sandbox.seen_at()),
-            sources=sources,
+            sources=staging.files if terms.purpose == "push" else None,
+            draft=draft,
             duration_s=time.monotonic() - started,
-            lacking=lacking,
+            lacking=(*lost, *unread),
         )
+
+    def _names(self, reach: Reach | None) -> tuple[str, ...]:
+        """Return the names of what a run has for itself."""
+        deployment = () if reach is None else (f"deployment:{reach.target.url}",)
+        return (f"workspace:{self._workspace}", *deployment)
 
     def arm(self) -> None:
         """Have a CLI load and wait, beside all else, for a push that is about to come."""
@@ -166,17 +174,15 @@ class CliRuns:
         else:
             held.drop()
 
-    async def _held(self, purpose: Purpose) -> tuple[HeldSession, anyio.Event]:
-        """Return the session to come, and what its CLI may not go on before: set, where none has been started yet."""
+    async def _held(self, purpose: Purpose) -> HeldSession:
+        """Return the session to come: that of the CLI which waits, if there is one."""
         if self._arming is not None:
             await self._arming
-        staged = anyio.Event()
         if purpose != "check":
             held, self._waiting = self._waiting, None
             if held is not None and held.is_waiting:
-                return held, staged
-        staged.set()
-        return await self._gate.hold(), staged
+                return held
+        return await self._gate.hold()
 
     @asynccontextmanager
     async def _types(self, purpose: Purpose) -> AsyncGenerator[Types | None]:
@@ -190,24 +196,27 @@ class CliRuns:
     def _type_check(self, purpose: Purpose) -> TypeCheck | None:
         return self._sandbox.type_check() if self._armed and purpose != "check" else None
 
-    async def _ended(self, session: GateSession, terms: PushTerms, staged: anyio.Event) -> tuple[Ended, str | None]:
+    async def _ended(self, session: GateSession, terms: PushTerms, staging: Staging) -> tuple[Ended, tuple[str, ...]]:
+        """Return how the CLI ended, and what of it was lost although the push is live."""
         # What a check generates knows no deployment, and would be looser than what stands there.
         keep = () if terms.purpose == "check" else (await self._generated(),)
         command = replace(
             self._command(session, terms.purpose),
             deadline_s=terms.deadline_s,
             keep=keep,
-            on_staged=staged.set,
+            on_staged=staging.take,
         )
         try:
-            return await self._sandbox.exec(command, on_output=lambda _: None, until=session.settled), None
+            return await self._sandbox.exec(command, on_output=lambda _: None, until=session.settled), ()
         except SandboxError as exc:
             if not session.verdict().live:
                 raise
             # What is live is live, whatever becomes of the sandbox, or of what the CLI generated there.
-            return Ended(exit_code=None, output=""), exc.message
+            return Ended(exit_code=None, output=""), (
+                f"It is live, but what the CLI generated was not kept: {exc.message}",
+            )
         finally:
-            staged.set()
+            staging.give_up()
 
     async def _generated(self) -> FilePath:
         """Return where the CLI puts what it generates."""
@@ -253,6 +262,14 @@ class _Stages:
             self._furthest = at
             self._steps.begin(stage)
             await self.progress.report(at, len(STAGES) - 1, stage)
+
+
+async def _read(staging: Staging) -> tuple[Draft | None, tuple[str, ...]]:
+    """Return what was pushed, or why it cannot be told any more: the code is live in any case."""
+    try:
+        return await staging.draft(), ()
+    except (StaleBase, SandboxError) as exc:
+        return None, (f"The push has no snapshot: {exc.message}",)
 
 
 def _has_raced(verdict: GateVerdict) -> bool:

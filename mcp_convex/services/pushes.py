@@ -33,7 +33,6 @@ from mcp_convex.domain.ports import (
     Announcements,
     DeploymentApi,
     DevServerStore,
-    LeaseStore,
     Progress,
     PushStore,
     PushTerms,
@@ -53,7 +52,7 @@ from mcp_convex.domain.pushes import (
     PushResult,
     same_failure,
 )
-from mcp_convex.domain.snapshots import fingerprint
+from mcp_convex.domain.snapshots import NewSnapshot, fingerprint
 from mcp_convex.services.cli_runs import CliRun, CliRuns
 from mcp_convex.services.conclusions import findings, outcome_of, raw_tail
 from mcp_convex.services.env_file import EnvFile
@@ -76,7 +75,6 @@ class PushPorts:
 
     sandbox: Sandbox
     api: DeploymentApi
-    leases: LeaseStore
     pushes: PushStore
     announcements: Announcements
     dev_servers: DevServerStore
@@ -92,16 +90,6 @@ class PushParts:
     snapshots: SnapshotService
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PushBounds:
-    """In seconds."""
-
-    deadline_s: float
-    """Until a push is ended, not counting the time in which packages are installed."""
-    lease_s: float
-    """Until another process may push in the place of one that died in the midst of it."""
-
-
 class PushService:
     def __init__(
         self,
@@ -110,22 +98,28 @@ class PushService:
         policy: Policy,
         *,
         owner: tuple[PrincipalId, WorkspaceId],
-        bounds: PushBounds,
+        deadline_s: float,
     ) -> None:
+        """
+        Push the workspace *owner*.
+
+        Args:
+            deadline_s: Seconds until a push is ended, not counting the time in which packages are installed.
+        """
         self._ports = ports
         self._cli = parts.cli
         self._targets = parts.targets
         self._snapshots = parts.snapshots
         self._policy = policy
         self._principal, self._workspace = owner
-        self._bounds = bounds
+        self._deadline_s = deadline_s
         self._env_file = EnvFile(ports.sandbox)
         self._turns = PushTurns(
             pushes=ports.pushes,
             dev_servers=ports.dev_servers,
             sandbox=ports.sandbox,
             owner=owner,
-            patience_s=bounds.deadline_s,
+            patience_s=deadline_s,
             alone=asyncio.Lock(),
         )
 
@@ -165,14 +159,11 @@ class PushService:
             return await self._kept(_unreached(exc, time.monotonic() - started), sources)
         if asked.purpose == "push":
             self._policy.check_write(reach.target)
-        async with (
-            _beside(self._live_functions(reach)) as live_functions,
-            self._ports.leases.hold(f"deployment:{reach.target.url}", ttl_s=self._bounds.lease_s),
-        ):
+        async with _beside(self._live_functions(reach)) as live_functions:
             terms = PushTerms(
                 purpose=asked.purpose,
                 reach=reach,
-                deadline_s=max(0.0, self._bounds.deadline_s - (time.monotonic() - started)),
+                deadline_s=max(0.0, self._deadline_s - (time.monotonic() - started)),
                 consented=asked.consented or reach.target.kind == "embedded",
                 agreed=asked.agreed,
                 live_functions=live_functions,
@@ -180,12 +171,16 @@ class PushService:
             )
             run = await self._cli.run(terms, progress)
         result = self._concluded(asked.purpose, reach, run)
+        new = None
         if result.outcome == "rejected" and asked.restore and asked.purpose == "push":
             result = await self._taken_back(result)
+        elif result.outcome == "previewed":
+            result = await self._with_missing_env_vars(result, reach)
         elif result.failure is None:
-            result = await self._completed(result, run, reach)
-        sources = None if run.sources is None else fingerprint(run.sources.files)
-        return await self._kept(await self._not_again_and_again(result), sources)
+            result = _with_notes(result, await self._point_app_at(reach.target))
+            new = self._snapshots.pushed(run.draft, result.id, run.verdict.modules) if run.draft else None
+        sources = None if run.sources is None else fingerprint(run.sources)
+        return await self._kept(await self._not_again_and_again(result), sources, new)
 
     async def _queried_indexes(self) -> frozenset[QueriedIndex]:
         sandbox = self._ports.sandbox
@@ -209,7 +204,7 @@ class PushService:
             PushUnderWay: Another process runs the CLI in this workspace.
             SandboxError: The workspace cannot be made ready.
         """
-        terms = PushTerms(purpose="check", reach=None, deadline_s=self._bounds.deadline_s)
+        terms = PushTerms(purpose="check", reach=None, deadline_s=self._deadline_s)
         async with self._turns.alone:
             run = await self._cli.run(terms, progress)
         failure, diagnostics = findings("check", run)
@@ -269,7 +264,7 @@ class PushService:
             diagnostics=diagnostics,
             changes=run.verdict.changes,
             isolation=self._ports.sandbox.describe(),
-            notes=(*self._ports.sandbox.take_notes(), *_lacking(run), *self._unchecked(failure)),
+            notes=(*self._ports.sandbox.take_notes(), *run.lacking, *self._unchecked(failure)),
             raw_tail=raw_tail(failure, run.ended),
         )
 
@@ -277,7 +272,7 @@ class PushService:
         return () if failure or self._ports.sandbox.checks_types() else (_UNCHECKED,)
 
     async def _reach(self) -> Reach:
-        with anyio.move_on_after(self._bounds.deadline_s):
+        with anyio.move_on_after(self._deadline_s):
             return await self._targets.reach()
         raise ConvexUnreachable(
             "The deployment did not say in time what it is.", next_step="Call `push` again in a minute."
@@ -289,29 +284,27 @@ class PushService:
             return await self._ports.api.list_functions(reach)
         return None
 
-    async def _kept(self, result: PushResult, sources: str | None) -> PushResult:
+    async def _kept(self, result: PushResult, sources: str | None, new: NewSnapshot | None = None) -> PushResult:
+        """Record what came of the push, and keep what it made live."""
+        recorded = result.model_copy(update={"snapshot": new.snapshot.id}) if new else result
         record = PushRecord(
             id=result.id,
             workspace=self._workspace,
             started_at=datetime.now(UTC),
-            result=result,
+            result=recorded,
             sources=sources,
             previewed=await self._sources() if result.outcome == "previewed" else None,
         )
         try:
-            await self._ports.pushes.add(self._principal, record)
+            await self._ports.pushes.add(self._principal, record, new)
         except SandboxError as exc:  # the push is over: what came of it must reach the agent, recorded or not
-            return _with_notes(result, (f"The push is not recorded: {exc.message}",))
+            lacking = "not recorded, and has no snapshot" if new else "not recorded"
+            return _with_notes(result, (f"The push is {lacking}: {exc.message}",))
         await self._ports.announcements.updated(PUSHES, f"{PUSHES}/{result.id}", DEV_SERVER)
-        return result
+        return recorded
 
     async def _sources(self) -> str:
         return fingerprint(await self._ports.sandbox.list())
-
-    async def _completed(self, result: PushResult, run: CliRun, reach: Reach) -> PushResult:
-        if result.outcome == "previewed":
-            return await self._with_missing_env_vars(result, reach)
-        return _with_notes(await self._remembered(result, run), await self._point_app_at(reach.target))
 
     async def _with_missing_env_vars(self, result: PushResult, reach: Reach) -> PushResult:
         """Name the env vars for want of which a push would be rejected at its end, which a preview does not reach."""
@@ -332,16 +325,6 @@ class PushService:
                     break
                 alike += 1
         return result if alike < STUBBORN else result.model_copy(update={"next_step": GIVE_UP})
-
-    async def _remembered(self, result: PushResult, run: CliRun) -> PushResult:
-        """Keep what was pushed as a snapshot."""
-        if run.sources is None:
-            return result
-        try:
-            kept = await self._snapshots.keep(run.sources, "pushed", push=result.id, modules=run.verdict.modules)
-        except SandboxError as exc:  # the code is live, whether or not it can be restored
-            return _with_notes(result, (f"The push has no snapshot: {exc.message}",))
-        return result.model_copy(update={"snapshot": kept.id})
 
     async def _taken_back(self, result: PushResult) -> PushResult:
         """Restore what the last push made live."""
@@ -384,10 +367,6 @@ def _missing(env_var: EnvVar) -> Diagnostic:
 
 def _with_notes(result: PushResult, notes: tuple[str, ...]) -> PushResult:
     return result.model_copy(update={"notes": (*result.notes, *notes)})
-
-
-def _lacking(run: CliRun) -> tuple[str, ...]:
-    return (f"It is live, but what the CLI generated was not kept: {run.lacking}",) if run.lacking else ()
 
 
 def _unreached(exc: ConvexMcpError, duration_s: float) -> PushResult:

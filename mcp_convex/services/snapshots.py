@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 from pydantic import Field
 
 from mcp_convex.domain.errors import ConvexMcpError, NotFound, StaleBase
 from mcp_convex.domain.models import FileEntry, FilePath, Model, PrincipalId, WorkspaceId
 from mcp_convex.domain.policy import Policy
-from mcp_convex.domain.ports import DeploymentApi, Sandbox, SnapshotStore
-from mcp_convex.domain.snapshots import Reason, Snapshot
+from mcp_convex.domain.ports import DeploymentApi, Sandbox, SnapshotStore, Staged
+from mcp_convex.domain.snapshots import NewSnapshot, Reason, Snapshot
 from mcp_convex.services.differences import Difference, differences
 from mcp_convex.services.targets import TargetService
 
@@ -112,38 +113,29 @@ class SnapshotService:
         self._policy = policy
         self._principal, self._workspace = owner
 
-    async def draft(self) -> Draft:
-        """Read the files as they are now, as far as the store does not know them already."""
-        entries = await self._sandbox.list()
-        digests = {entry.sha256 for entry in entries}
-        missing = await self._store.missing(self._principal, self._workspace, digests)
-        files: list[FileEntry] = []
-        contents: dict[str, bytes] = {}
-        for entry in entries:
-            if entry.sha256 in missing:
-                data = await self._sandbox.read(entry.path)
-                digest = sha256(data).hexdigest()  # another hand may have written since it was listed
-                contents[digest] = data
-                files.append(FileEntry(path=entry.path, size=len(data), sha256=digest))
-            else:
-                files.append(entry)
-        return Draft(tuple(files), contents)
+    async def draft(self, staged: Staged) -> Draft:
+        """
+        Read what is *staged*, as far as the store does not know it already.
 
-    async def keep(
-        self, draft: Draft, reason: Reason, *, push: str | None = None, modules: Mapping[str, str] | None = None
-    ) -> Snapshot:
-        """Keep *draft* as a snapshot, and return it."""
-        snapshot = Snapshot(
-            id=secrets.token_hex(4),
-            workspace=self._workspace,
-            taken_at=datetime.now(UTC),
-            reason=reason,
-            push=push,
-            files=draft.files,
-            modules=dict(modules or {}),
-        )
-        await self._store.add(self._principal, snapshot, draft.contents)
-        return snapshot
+        Raises:
+            StaleBase: Another hand wrote meanwhile.
+        """
+        digests = {entry.sha256 for entry in staged.files}
+        missing = await self._store.missing(self._principal, self._workspace, digests)
+        contents: dict[str, bytes] = {}
+        for entry in staged.files:
+            if entry.sha256 in missing - contents.keys():
+                contents[entry.sha256] = await staged.read(entry.path)
+                if sha256(contents[entry.sha256]).hexdigest() != entry.sha256:
+                    raise StaleBase(
+                        f"`{entry.path}` was written again before it was read.",
+                        next_step="Look at the files with `list_files`, then repeat the call.",
+                    )
+        return Draft(staged.files, contents)
+
+    def pushed(self, draft: Draft, push: str, modules: Mapping[str, str]) -> NewSnapshot:
+        """Return the snapshot, not kept yet, of the *draft* that *push* made live as *modules*."""
+        return self._new(draft, "pushed", push=push, modules=dict(modules))
 
     async def restore(self, which: str, *, preview: bool = False) -> Restored:
         """
@@ -159,7 +151,7 @@ class SnapshotService:
         if not preview:
             self._policy.check_files()
         snapshot = await self._find(which)
-        now = await self.draft()
+        now = await self.draft(Staged(await self._sandbox.list(), self._sandbox.read))
         wanted = await self._changes(now, snapshot)
         stands = {file.path for file in now.files}
         changes = differences(
@@ -170,7 +162,9 @@ class SnapshotService:
         )
         undo = None
         if wanted and not preview:
-            undo = (await self.keep(now, "restored_over")).id
+            new = self._new(now, "restored_over")
+            await self._store.add(self._principal, new)
+            undo = new.snapshot.id
             if await self._sandbox.list() != now.files:
                 raise StaleBase(
                     "The files changed while they were to be restored. Nothing was restored.",
@@ -224,6 +218,10 @@ class SnapshotService:
         )
         last = next((snapshot for snapshot in kept if snapshot.reason == "pushed"), None)
         return History(snapshots=summaries, deployed=await self._deployed(last) if last else None)
+
+    def _new(self, draft: Draft, reason: Reason, **more: Any) -> NewSnapshot:
+        known = {"id": secrets.token_hex(4), "workspace": self._workspace, "taken_at": datetime.now(UTC)}
+        return NewSnapshot(Snapshot(**known, reason=reason, files=draft.files, **more), draft.contents)
 
     async def _deployed(self, last: Snapshot) -> Deployed:
         unpushed = await self._unpushed(last)

@@ -11,6 +11,7 @@ from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.ports import PushStore
 from mcp_convex.domain.ports.meter import Meter
 from mcp_convex.domain.pushes import PushRecord, PushResult
+from mcp_convex.domain.snapshots import NewSnapshot
 
 _CALL_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _PUSH_BUCKETS_S = (0.5, 1, 2, 3, 5, 8, 12, 20, 30, 60, 120, 300)
@@ -77,9 +78,9 @@ class CountedPushes(PushStore):
         self._store = store
         self._meter = meter
 
-    async def add(self, principal: PrincipalId, record: PushRecord) -> None:
+    async def add(self, principal: PrincipalId, record: PushRecord, new: NewSnapshot | None = None) -> None:
         self._meter.pushed(record.result)
-        await self._store.add(principal, record)
+        await self._store.add(principal, record, new)
 
     async def get(self, principal: PrincipalId, push_id: str) -> PushRecord:
         return await self._store.get(principal, push_id)

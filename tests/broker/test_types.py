@@ -68,10 +68,25 @@ async def test_types_that_do_not_fit_end_it_and_the_compiler_has_the_word(opened
 
 async def test_the_cli_is_not_answered_before_its_sources_are_in_place(opened, deployment):
     staged = anyio.Event()
-    async with opened(staged=staged.wait) as cli, anyio.create_task_group() as tasks:
+
+    async def in_place() -> bool:
+        await staged.wait()
+        return True
+
+    async with opened(staged=in_place) as cli, anyio.create_task_group() as tasks:
         tasks.start_soon(cli.canonical_urls)
         with anyio.move_on_after(0.2):
             await anyio.sleep_forever()
         assert [] == deployment.seen
         staged.set()
     assert 1 == len(deployment.seen)
+
+
+async def test_a_cli_whose_sources_never_come_is_refused(opened, deployment):
+    async def in_place() -> bool:
+        return False
+
+    async with opened(staged=in_place) as cli:
+        refused = await cli.canonical_urls()
+    assert (403, "PushEnded") == (refused.status_code, refused.json()["code"])
+    assert [] == deployment.seen

@@ -99,13 +99,17 @@ class HangsUp(Fault):
 
 @dataclass(frozen=True)
 class Holds(Fault):
-    """No answer, and word that the question has come."""
+    """No answer before it is let go, and word that the question has come."""
 
     reached: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, right: Response, closing: asyncio.Event) -> Response:
         self.reached.set()
-        await closing.wait()
+        waiting = [asyncio.ensure_future(event.wait()) for event in (closing, self.released)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
         return right
 
 

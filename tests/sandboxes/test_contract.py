@@ -16,7 +16,7 @@ import pytest
 
 from mcp_convex.domain.errors import NotFound, PathRefused
 from mcp_convex.domain.models import FilePath
-from mcp_convex.domain.ports import Command, Ended, Sandbox
+from mcp_convex.domain.ports import Command, Ended, Sandbox, Staged
 from mcp_convex.sandboxes import ConfinedLauncher, LocalSandbox
 from tests.doubles.e2b.opening import open_sandbox
 from tests.doubles.projects import TEMPLATE, make_project
@@ -83,6 +83,25 @@ async def test_what_was_written_is_read_listed_with_its_hash_and_seen_by_command
         await place.sandbox.read(SCHEMA)
     assert SCHEMA not in await place.paths()
     assert "still\n" == (await place.shell(f"cat {made}; echo; ls {SCHEMA} 2>/dev/null")).output
+
+
+async def test_what_a_command_was_given_is_told_and_can_be_read_whatever_is_written_meanwhile(place) -> None:
+    listed = await place.sandbox.list()
+    given: list[Staged] = []
+    command = Command(argv=("cat", SCHEMA), deadline_s=30, on_staged=given.append)
+    await place.sandbox.exec(command, on_output=ignore)
+    (staged,) = given
+    assert listed == staged.files
+    for file in staged.files:
+        assert file.sha256 == sha256(await staged.read(file.path)).hexdigest()
+
+    await place.sandbox.write({SCHEMA: b"two", FilePath("convex/late.ts"): b"late"})
+    after = sha256(await staged.read(SCHEMA)).hexdigest()
+    is_the_same = after == {file.path: file.sha256 for file in staged.files}[SCHEMA]
+    assert is_the_same or b"two" == await staged.read(SCHEMA)  # its digest tells
+    assert "convex/late.ts" not in {file.path for file in staged.files}
+    with pytest.raises(NotFound):
+        await staged.read(FilePath("convex/never.ts"))
 
 
 async def test_what_something_else_wrote_or_deleted_counts(place) -> None:

@@ -76,6 +76,20 @@ async def test_a_name_that_is_held_is_refused_until_it_is_released(store: Store)
         pass
 
 
+async def test_of_several_names_all_are_held_or_none(store: Store) -> None:
+    async with store.leases.hold("b", ttl_s=LONG_S):
+        with pytest.raises(PushUnderWay, match="`b`"):
+            async with store.leases.hold("c", "b", "a", ttl_s=LONG_S):
+                pytest.fail("held twice")
+        async with store.leases.hold("c", "a", ttl_s=LONG_S):
+            for name in ("a", "c"):
+                with pytest.raises(PushUnderWay, match=f"`{name}`"):
+                    async with store.leases.hold(name, ttl_s=LONG_S):
+                        pytest.fail("held twice")
+    async with store.leases.hold("a", "b", "c", ttl_s=LONG_S):
+        pass
+
+
 async def test_the_blocks_own_error_comes_out_as_it_is_and_the_lease_is_released(store: Store) -> None:
     with pytest.raises(ZeroDivisionError):
         async with store.leases.hold("a", ttl_s=LONG_S):

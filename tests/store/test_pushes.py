@@ -6,6 +6,7 @@ import pytest
 
 from mcp_convex.domain.errors import NotFound, StoreCorrupt
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
+from mcp_convex.domain.snapshots import NewSnapshot, Snapshot
 from mcp_convex.store.pushes import KEPT
 from mcp_convex.store.store import Store
 from tests.store.raw import Raw
@@ -84,3 +85,14 @@ async def test_a_record_that_this_version_cannot_read_is_named_as_such(store: St
 
     with pytest.raises(StoreCorrupt, match="shape"):
         await store.pushes.get(ADA, "push0001")
+
+
+async def test_a_push_and_the_snapshot_of_what_it_made_live_are_kept_together_or_not_at_all(store: Store) -> None:
+    snapshot = Snapshot(id="snap", workspace=CHAT, taken_at=push(1).started_at, reason="pushed", files=())
+    await store.pushes.add(ADA, push(1), NewSnapshot(snapshot, {}))
+    assert [snapshot] == [kept async for kept in store.snapshots.latest(ADA, CHAT)]
+
+    with pytest.raises(AttributeError):  # no content
+        await store.pushes.add(ADA, push(2), NewSnapshot(snapshot.model_copy(update={"id": "no"}), {"0": None}))
+    assert ["push0001"] == await ids(store, ADA, CHAT)
+    assert [snapshot] == [kept async for kept in store.snapshots.latest(ADA, CHAT)]

@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 
 from mcp_convex.domain.models import FileEntry, FilePath, PrincipalId, WorkspaceId
-from mcp_convex.domain.snapshots import Snapshot
+from mcp_convex.domain.snapshots import NewSnapshot, Snapshot
 from mcp_convex.store import KeyRing, open_store
 from mcp_convex.store.snapshots import KEPT
 from mcp_convex.store.store import Store
@@ -37,7 +37,7 @@ def snapshot(number: int, workspace: WorkspaceId = CHAT, **files: bytes) -> Snap
 
 async def keep(store: Store, number: int, principal: PrincipalId = ADA, **files: bytes) -> Snapshot:
     taken = snapshot(number, **files)
-    await store.snapshots.add(principal, taken, {digest(content): content for content in files.values()})
+    await store.snapshots.add(principal, NewSnapshot(taken, {digest(content): content for content in files.values()}))
     return taken
 
 

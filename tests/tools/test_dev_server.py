@@ -14,7 +14,7 @@ from mcp_convex.domain.diagnostics import STUBBORN
 from mcp_convex.embedded import LocalEmbeddedDeployments
 from mcp_convex.sandboxes import ConfinedLauncher
 from mcp_convex.server import open_services
-from tests.doubles.deployment import Answers, Says, fake_deployment
+from tests.doubles.deployment import Answers, Holds, Says, fake_deployment
 from tests.doubles.following import following
 from tests.world import NOTES, World, make_settings
 
@@ -103,18 +103,26 @@ async def test_a_burst_is_one_push_and_what_was_pushed_is_not_pushed_again(tmp_p
         assert status["since"] == again["since"]
 
 
-async def test_a_push_joins_the_one_under_way_and_follows_it_where_the_files_are_others(tmp_path):
-    async with started(make_settings(tmp_path)) as dev:
-        await dev.world.write({"convex/notes.ts": noting(4)})
-        await dev.until(lambda now: now["state"] == "pushing")
-        joined = await dev.world.content("push")
-        assert [joined["id"], dev.last] == await dev.pushes()
-
-        await dev.world.write({"convex/notes.ts": noting(5)})
-        await dev.until(lambda now: now["state"] == "pushing")
-        await dev.world.write({"convex/after.ts": NOTES})
-        followed = await dev.world.content("push")
-        assert "after:add" in followed["changes"]["functions"]["added"]
+@pytest.mark.parametrize("others", [False, True])
+async def test_a_push_joins_the_one_under_way_and_follows_it_where_the_files_are_others(tmp_path, others):
+    settings = make_settings(tmp_path)
+    async with fake_deployment() as deployment:
+        async with open_services(settings) as services:
+            await services.targets.link(deployment.url, deployment.reach.credential)
+        async with started(settings) as dev:
+            deployment.always("finish_push", held := Holds(applies=True))
+            await dev.world.write({"convex/notes.ts": noting(4)})
+            await held.reached.wait()
+            if others:
+                await dev.world.write({"convex/after.ts": NOTES})
+            push = asyncio.ensure_future(dev.world.content("push"))
+            for _ in range(5):  # calls that come later are answered, so that this one is under way
+                await dev.status()
+            held.released.set()
+            pushed = await push
+            *_, under_way, first = await dev.pushes()
+            assert (dev.last, not others) == (first, pushed["id"] == under_way)
+            assert others == ("after.js" in str(deployment.asked("start_push")[-1].body))
 
 
 async def test_it_ends_itself_after_five_failures_alike_and_only_a_start_begins_anew(tmp_path):

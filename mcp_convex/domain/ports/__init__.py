@@ -18,7 +18,16 @@ from mcp_convex.domain.ports.gate import Gate, GateSession, HeldSession, PushTer
 from mcp_convex.domain.ports.journal import FileJournal, JournalState
 from mcp_convex.domain.ports.passages import Passage, PassageIndex
 from mcp_convex.domain.ports.progress import NoProgress, OnOutput, OnStage, Progress
-from mcp_convex.domain.ports.sandboxes import Command, ConfinedProcess, Ended, Launch, Launcher, Sandbox, TypeCheck
+from mcp_convex.domain.ports.sandboxes import (
+    Command,
+    ConfinedProcess,
+    Ended,
+    Launch,
+    Launcher,
+    Sandbox,
+    Staged,
+    TypeCheck,
+)
 from mcp_convex.domain.ports.snapshots import SnapshotStore
 from mcp_convex.domain.ports.store import LeaseStore, PushStore, TargetStore
 
@@ -62,6 +71,7 @@ __all__ = [
     "Sandbox",
     "SnapshotStore",
     "SourceChecks",
+    "Staged",
     "TargetStore",
     "TypeCheck",
     "Visit",

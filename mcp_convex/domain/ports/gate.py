@@ -34,8 +34,8 @@ class PushTerms:
     """The project's folder as the CLI sees it, for imports that are named by an absolute path."""
     linked: tuple[PurePosixPath, ...] = ()
     """The folders outside of it whose sources belong to it: those of the packages that it links to."""
-    staged: Callable[[], Awaitable[None]] | None = None
-    """Waited for before the CLI is answered: until then its sources are not those of now."""
+    staged: Callable[[], Awaitable[bool]] | None = None
+    """Waited for before the CLI is answered: are its sources now those of now? If they never will be, it is refused."""
     queried_indexes: Callable[[], Awaitable[frozenset[QueriedIndex]]] | None = None
     """Asked where the push drops indexes: those that the code still asks for. None where nobody can tell."""
     types: Callable[[], Awaitable[bool]] | None = None

@@ -76,6 +76,16 @@ class Launcher(ABC):
 
 
 @dataclass(frozen=True, slots=True)
+class Staged:
+    """The sources that a command reads: what it was given, whatever the workspace holds by now."""
+
+    files: tuple[FileEntry, ...]
+    """Those that tools may see, sorted by path."""
+    read: Callable[[FilePath], Awaitable[bytes]]
+    """Returns a file's content; it may be another where something wrote meanwhile, which its digest tells."""
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """A command line to run in a sandbox, from the workspace's root."""
 
@@ -86,8 +96,12 @@ class Command:
     """What the command may reach of this machine, such as `http://127.0.0.1:40123`; it finds it at `gate_url`."""
     keep: Sequence[FilePath] = ()
     """Folders whose files, where the command changed them, are the workspace's from now on."""
-    on_staged: Callable[[], None] | None = None
-    """Called once the sources of now are where the command reads them; one that was armed must not do so before."""
+    on_staged: Callable[[Staged], None] | None = None
+    """
+    Called once the sources of now are where the command reads them; one that was armed must not do so before.
+
+    Where the command has to be started anew, it is called again.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Collection, Mapping
 
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
-from mcp_convex.domain.snapshots import Snapshot
+from mcp_convex.domain.snapshots import NewSnapshot, Snapshot
 
 
 class SnapshotStore(ABC):
     """Snapshots, and each content that one of them holds, once a workspace, by its SHA-256."""
 
     @abstractmethod
-    async def add(self, principal: PrincipalId, snapshot: Snapshot, contents: Mapping[str, bytes]) -> None:
-        """Keep *snapshot* and those of its contents that `missing` named; the oldest beyond a bound go."""
+    async def add(self, principal: PrincipalId, new: NewSnapshot) -> None:
+        """Keep *new*, whose contents are those that `missing` named; the oldest beyond a bound go."""
 
     @abstractmethod
     async def missing(self, principal: PrincipalId, workspace: WorkspaceId, digests: Collection[str]) -> frozenset[str]:

@@ -10,6 +10,7 @@ from mcp_convex.domain.connections import ConnectionId
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.ports.deployments import Reach
 from mcp_convex.domain.pushes import PushRecord
+from mcp_convex.domain.snapshots import NewSnapshot
 
 
 class TargetStore(ABC):
@@ -34,12 +35,12 @@ class LeaseStore(ABC):
     """At most one holder of a name at a time, across processes; a dead holder's lease expires."""
 
     @abstractmethod
-    def hold(self, name: str, *, ttl_s: float) -> AbstractAsyncContextManager[None]:
+    def hold(self, *names: str, ttl_s: float) -> AbstractAsyncContextManager[None]:
         """
-        Hold *name* until the block ends, renewing it while the block runs.
+        Hold all *names* until the block ends, renewing them while the block runs.
 
         Raises:
-            PushUnderWay: Another holds it.
+            PushUnderWay: Another holds one of them; then none is held.
         """
 
 
@@ -47,8 +48,8 @@ class PushStore(ABC):
     """What came of each push."""
 
     @abstractmethod
-    async def add(self, principal: PrincipalId, record: PushRecord) -> None:
-        """Keep *record*; the oldest beyond a bound go."""
+    async def add(self, principal: PrincipalId, record: PushRecord, new: NewSnapshot | None = None) -> None:
+        """Keep *record*, and the snapshot of what it made live, both or neither; the oldest beyond a bound go."""
 
     @abstractmethod
     async def get(self, principal: PrincipalId, push_id: str) -> PushRecord:

@@ -11,7 +11,7 @@ import anyio
 
 from mcp_convex.domain.errors import SandboxError, SandboxLost
 from mcp_convex.domain.models import FilePath
-from mcp_convex.domain.ports import Command, OnOutput
+from mcp_convex.domain.ports import Command, OnOutput, Staged
 from mcp_convex.sandboxes import convex_json
 from mcp_convex.sandboxes.e2b.answers import CommandEnded, Said
 from mcp_convex.sandboxes.e2b.box import SECONDS_TO_END, Box, Job, Message
@@ -65,8 +65,9 @@ class BoxedCommand:
     async def start(self, mirror: Mirror) -> None:
         """Have it run."""
         await self.box.extend(self.command.deadline_s + _GRACE_S)
+        files = await mirror.visible()
         await self._start({**await _sources(mirror), "order": _order(self.command)})
-        _tell(self.command)
+        _tell(self.command, Staged(files, mirror.content))
 
     async def wait(self, mirror: Mirror) -> None:
         """Have it load and wait for its order."""
@@ -76,8 +77,9 @@ class BoxedCommand:
         """Have it run as *command* says, on the sources of now; not where its premises do not hold any more."""
         self.command = command
         await self.box.extend(command.deadline_s + _GRACE_S)
+        files = await mirror.visible()
         await self._job.send({"go": {**await _sources(mirror), **_order(command)}})
-        _tell(self.command)
+        _tell(self.command, Staged(files, mirror.content))
 
     async def finished(self, until: Until) -> Run:
         """Return once it has come to its end, its deadline, or *until* has returned; it is ended in any case."""
@@ -128,10 +130,10 @@ def _order(command: Command) -> dict[str, Any]:
     return {"keep": list(command.keep), "deadline": command.deadline_s + _GRACE_S}
 
 
-def _tell(command: Command) -> None:
+def _tell(command: Command, staged: Staged) -> None:
     """Say that the sources are in place: what comes from the gate now arrives after the order to put them there."""
     if command.on_staged is not None:
-        command.on_staged()
+        command.on_staged(staged)
 
 
 async def _race(job: Job, deadline_s: float, until: Until) -> tuple[bool, bool]:

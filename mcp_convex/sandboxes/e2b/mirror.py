@@ -7,7 +7,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import anyio
 
-from mcp_convex.domain.models import FilePath, PrincipalId, WorkspaceId
+from mcp_convex.domain.errors import NotFound
+from mcp_convex.domain.models import FileEntry, FilePath, PrincipalId, WorkspaceId
+from mcp_convex.domain.paths import is_approved
 from mcp_convex.domain.ports import FileJournal, JournalState
 from mcp_convex.sandboxes.e2b.answers import Differences, Looked
 from mcp_convex.sandboxes.e2b.box import Box, Message
@@ -53,6 +55,22 @@ class Mirror:
     async def state(self) -> JournalState:
         """Return what the host's copy holds."""
         return await self._journal.state(*self._owner)
+
+    async def visible(self) -> tuple[FileEntry, ...]:
+        """Return the files that tools may see, sorted by path."""
+        files = (await self.state()).files
+        return tuple(files[path] for path in sorted(files) if is_approved(path))
+
+    async def content(self, path: FilePath) -> bytes:
+        """
+        Return what the file *path* holds.
+
+        Raises:
+            NotFound: There is none.
+        """
+        if (data := (await self.contents([path])).get(path)) is None:
+            raise NotFound(f"There is no file `{path}`.", next_step="Call `list_files` to see the files.")
+        return data
 
     async def contents(self, paths: Iterable[FilePath]) -> Mapping[FilePath, bytes]:
         """Return what those of *paths* hold that are there."""

@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from mcp_convex.domain import paths
-from mcp_convex.domain.errors import InstallFailed, NotFound, PathRefused, SandboxBusy, SandboxLost
+from mcp_convex.domain.errors import InstallFailed, PathRefused, SandboxBusy, SandboxLost
 from mcp_convex.domain.models import FileEntry, FilePath, IsolationMode, PrincipalId, WorkspaceId
 from mcp_convex.domain.ports import Command, Ended, FileJournal, OnOutput, OnStage, Sandbox
 from mcp_convex.sandboxes.e2b.account import Account
@@ -97,17 +96,14 @@ class E2BSandbox(Sandbox):
             await self._look_at(path)
         else:
             self._looked_at = anyio.current_time()
-        if (data := (await self._mirror.contents([path])).get(path)) is None:
-            raise NotFound(f"There is no file `{path}`.", next_step="Call `list_files` to see the files.")
-        return data
+        return await self._mirror.content(path)
 
     async def list(self) -> tuple[FileEntry, ...]:
         if self._listed or not self._is_fresh():
             await self._look()
             self._looked_at = anyio.current_time()
         self._listed = True
-        files = (await self._mirror.state()).files
-        return tuple(files[path] for path in sorted(files) if _is_visible(path))
+        return await self._mirror.visible()
 
     async def watched(self) -> AsyncGenerator[None]:
         """Yield as the port says: by the word of the box, and by a look now and then where it has none."""
@@ -268,10 +264,3 @@ async def _install(box: Box) -> None:
         if answer.code == 0:
             return
     raise failed(answer.output, timed_out=False)
-
-
-def _is_visible(path: FilePath) -> bool:
-    try:
-        return paths.approve(path) == path
-    except PathRefused:
-        return False
