@@ -15,7 +15,7 @@ from mcp_convex.settings import describe
 from mcp_convex.tools import TOOLSETS
 from tests import test_canary, test_provisioning_kill
 from tests.identity import test_tokens
-from tests.server import test_fuzzed, test_slow_clients, test_smuggling
+from tests.server import test_e2b_down, test_fuzzed, test_slow_clients, test_smuggling
 from tests.services import test_fault_matrix, test_projects
 from tests.store import test_rotation, test_two_principals
 
@@ -146,15 +146,15 @@ def reliability_table():
         ),
         (
             "SIGTERM under load",
-            "8 callers, and two pushes of which one waits for its turn",
+            "8 callers, and a push in each protocol era, of which one waits for its turn",
             "each call is answered, by its answer or by 503; both pushes go live",
             "tests/system/test_serve.py",
         ),
         (
-            "SIGTERM in the midst of a push over HTTP",
-            "in both protocol eras",
-            "the push is answered, and the next call gets 503",
-            "tests/system/test_serve.py",
+            "E2B is down",
+            f"{len(test_e2b_down.DOWN)} ways and silence, under people who are in the midst of their work",
+            "who needs a sandbox is told so; what was written meanwhile goes live, once",
+            "tests/server/test_e2b_down.py tests/sandboxes/e2b/test_failures.py",
         ),
     )
     head = ["| what happens | how often it is tried | what comes of it | shown by `pytest` |", "|---|---|---|---|"]

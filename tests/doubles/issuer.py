@@ -24,6 +24,12 @@ from tests.doubles.deployment import served
 AUDIENCE = "https://convex.example.test/mcp"
 CLIENT = ("mcp-convex", "introspection-secret")
 SIGN_IN = ("mcp-convex-pages", "sign-in-secret")
+PLACES = {
+    "jwks_uri": "keys",
+    "authorization_endpoint": "authorize",
+    "token_endpoint": "token",
+    "registration_endpoint": "register",
+}
 
 
 class FakeIssuer:
@@ -40,6 +46,8 @@ class FakeIssuer:
         """What each code was asked for with."""
         self.id_claims: dict[str, Any] = {}
         """What is wrong with its ID tokens."""
+        self.registered: dict[str, dict[str, Any]] = {}
+        """What clients said of themselves that came by themselves, by the id that each got."""
         self.misbehave: Callable[[], Response] | None = None
         self.rotate("first")
 
@@ -72,8 +80,7 @@ class FakeIssuer:
             return self.misbehave()
         match request.url.path:
             case "/.well-known/openid-configuration":
-                places = {"jwks_uri": "keys", "authorization_endpoint": "authorize", "token_endpoint": "token"}
-                return JSONResponse({"issuer": self.url} | {name: f"{self.url}/{at}" for name, at in places.items()})
+                return JSONResponse({"issuer": self.url} | {name: f"{self.url}/{at}" for name, at in PLACES.items()})
             case "/keys":
                 return JSONResponse({"keys": [self._published(id_, key) for id_, key in self.keys.items()]})
             case "/introspect":
@@ -86,23 +93,43 @@ class FakeIssuer:
     async def authorize(self, request: Request) -> Response:
         """Send the browser back at once, as one at which somebody is signed in."""
         asked = dict(request.query_params)
-        assert ("code", "S256", "openid") == (asked["response_type"], asked["code_challenge_method"], asked["scope"])
+        assert ("code", "S256") == (asked["response_type"], asked["code_challenge_method"])
+        known = self.registered.get(asked["client_id"], {"redirect_uris": [asked["redirect_uri"]], "scope": "openid"})
+        assert (known["redirect_uris"], known["scope"]) == ([asked["redirect_uri"]], asked["scope"])
         code = secrets.token_hex(8)
         self.codes[code] = {**asked, "sub": self.person}
         return RedirectResponse(f"{asked['redirect_uri']}?code={code}&state={asked['state']}", 303)
 
+    async def register(self, request: Request) -> Response:
+        """Take in a client that has no secret (RFC 7591)."""
+        client_id = secrets.token_hex(8)
+        self.registered[client_id] = {
+            **await request.json(),
+            "client_id": client_id,
+            "token_endpoint_auth_method": "none",
+        }
+        return JSONResponse(self.registered[client_id], 201)
+
     async def redeem(self, request: Request) -> Response:
-        """Return an ID token for a code, once."""
+        """Return tokens for a code, once: an access token for what the client named, or an ID token for the pages."""
         form = {name: str(value) for name, value in (await request.form()).items()}
         asked = self.codes.pop(form["code"], None)
-        client = base64.b64encode(":".join(SIGN_IN).encode()).decode()
         challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).decode()
-        if asked is None or f"Basic {client}" != request.headers["authorization"]:
+        if asked is None or not self._knows(form.get("client_id"), request.headers.get("authorization")):
             return JSONResponse({"error": "invalid_grant"}, 400)
         if (asked["redirect_uri"], asked["code_challenge"]) != (form["redirect_uri"], challenge.rstrip("=")):
             return JSONResponse({"error": "invalid_grant"}, 400)
+        if (client_id := asked["client_id"]) in self.registered:
+            about = {"aud": form["resource"], "client_id": client_id}
+            return JSONResponse(
+                {"token_type": "Bearer", "access_token": self.token(asked["sub"], asked["scope"], **about)}
+            )
         said = {"aud": SIGN_IN[0], "scope": None, "nonce": asked["nonce"], **self.id_claims}
         return JSONResponse({"access_token": "unused", "id_token": self.token(asked["sub"], **said)})
+
+    def _knows(self, client_id: str | None, authorization: str | None) -> bool:
+        pages = base64.b64encode(":".join(SIGN_IN).encode()).decode()
+        return client_id in self.registered or authorization == f"Basic {pages}"
 
     @staticmethod
     def _published(id_: str, key: EllipticCurvePrivateKey) -> dict[str, Any]:
@@ -115,6 +142,7 @@ async def fake_issuer() -> AsyncIterator[FakeIssuer]:
     issuer = FakeIssuer()
     routes = [
         Route("/authorize", issuer.authorize),
+        Route("/register", issuer.register, methods=["POST"]),
         Route("/token", issuer.redeem, methods=["POST"]),
         Route("/{path:path}", issuer.answer, methods=["GET", "POST"]),
     ]

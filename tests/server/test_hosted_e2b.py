@@ -1,15 +1,13 @@
-"""The hosted shape over sandboxes at E2B: many at once, and what it asks of the machine that it runs on."""
+"""The hosted shape over sandboxes at E2B: what it asks of the machine that it runs on."""
 
 from __future__ import annotations
-
-from contextlib import AsyncExitStack
 
 import anyio
 import pytest
 
 from mcp_convex.domain.errors import SettingsInvalid
 from mcp_convex.server.hosted import serve
-from tests.doubles.deployment import FakeDeployment, fake_deployment
+from tests.doubles.deployment import fake_deployment
 from tests.doubles.e2b.cloud import API_KEY, E2BCloud
 from tests.doubles.e2b.opening import loopback_e2b
 from tests.doubles.hosting import hosted, hosted_settings, tokens_file
@@ -34,26 +32,6 @@ async def test_a_machine_without_walls_serves_what_runs_elsewhere_and_no_embedde
 async def test_a_server_without_a_key_says_so_at_its_start(tmp_path) -> None:
     with anyio.fail_after(60), pytest.raises(SettingsInvalid, match="need an API key"):
         await serve(hosted_settings(tmp_path, sandbox="e2b"), anyio.Event(), print)
-
-
-async def test_many_principals_write_and_push_at_once_each_in_a_sandbox_to_a_deployment_of_their_own(tmp_path) -> None:
-    file, tokens = tokens_file(tmp_path, *(f"person-{number}" for number in range(4)))
-    more = {f"convex/more{number}.ts": f"export const more = {number};\n" for number in range(50)}
-    async with loopback_e2b(tmp_path / "boxes") as cloud, AsyncExitStack() as deployments:
-        settings = hosted_settings(tmp_path, {"E2B_API_KEY": API_KEY}, tokens_file=str(file), **at(cloud))
-        host = await deployments.enter_async_context(hosted(settings, tokens))
-
-        async def work(name: str, deployment: FakeDeployment) -> None:
-            await host.link(f"tokens-file {name}", deployment.reach)
-            async with host.client(tokens[name]) as world:
-                await world.write({**APP, **more})
-                pushed = await world.content("push")
-            assert ("pushed", [], 1) == (pushed["outcome"], pushed["notes"], deployment.pushes), pushed["raw_tail"]
-
-        async with anyio.create_task_group() as tasks:
-            for name in tokens:
-                tasks.start_soon(work, name, await deployments.enter_async_context(fake_deployment()))
-        assert len(tokens) == len(cloud.alive)
 
 
 def at(cloud: E2BCloud) -> dict[str, str]:

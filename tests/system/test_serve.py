@@ -33,39 +33,6 @@ async def serving(folder, *flags: str):
                 process.kill()
 
 
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_a_call_under_way_is_answered_after_sigterm_and_the_next_is_refused(tmp_path, mode):
-    async with serving(tmp_path) as (host, process):
-        host.furnish("tokens-file alice")
-        outcome: list[str] = []
-        bundling = anyio.Event()
-
-        async def on_progress(done: float, total: float | None, doing: str | None) -> None:
-            bundling.set()
-
-        async def push() -> None:
-            async with host.client(host.tokens["alice"], mode=mode) as world:
-                await world.hold({})
-                pushed = await world.client.call_tool("push", {}, progress_callback=on_progress)
-                outcome.append(pushed.structured_content["outcome"])
-
-        async with anyio.create_task_group() as tasks, host.http(host.tokens["alice"]) as kept_alive:
-            tasks.start_soon(push)
-            assert 200 == (await kept_alive.get(f"{host.origin}/readyz")).status_code
-            with anyio.fail_after(60):
-                await bundling.wait()
-            process.send_signal(signal.SIGTERM)
-            with anyio.fail_after(60):
-                while (await kept_alive.get(f"{host.origin}/readyz")).status_code == 200:
-                    pass
-            refused = await kept_alive.post(host.url, json={})
-            assert (503, "draining") == (refused.status_code, refused.json()["code"])
-            with anyio.fail_after(60):
-                assert 0 == await process.wait()
-        assert ["pushed"] == outcome
-    await until_gone(tmp_path)
-
-
 async def test_a_call_that_does_not_end_in_time_is_ended(tmp_path):
     async with serving(tmp_path, "--drain-s", "0") as (host, process):
         host.furnish("tokens-file alice")
@@ -82,14 +49,14 @@ async def test_a_call_that_does_not_end_in_time_is_ended(tmp_path):
                 tasks.start_soon(lambda: http.post(host.url, content=slowly()))
                 await begun.wait()
                 process.terminate()
-                with anyio.fail_after(10):
+                with anyio.fail_after(60):
                     assert 0 == await process.wait()
                 tasks.cancel_scope.cancel()
     await until_gone(tmp_path)
 
 
-async def test_sigterm_under_load_loses_no_answer_and_lets_those_who_wait_for_their_turn_have_it(tmp_path):
-    patient = ("--drain-s", "80", "--principal-calls-per-minute", "0")
+async def test_sigterm_under_load_loses_no_answer_in_either_era_and_lets_those_who_wait_have_their_turn(tmp_path):
+    patient = ("--drain-s", "240", "--principal-calls-per-minute", "0")
     async with serving(tmp_path, "--pushes", "1", *patient) as (host, process):
         answers: list[tuple[int, str]] = []
         outcomes: list[str] = []
@@ -101,9 +68,9 @@ async def test_sigterm_under_load_loses_no_answer_and_lets_those_who_wait_for_th
             if any(each.startswith("waiting for a turn") for each in said):
                 waits.set()
 
-        async def push(workspace: str) -> None:
-            host.furnish("tokens-file alice", workspace)
-            async with host.client(host.tokens["alice"], query=f"?workspace={workspace}") as world:
+        async def push(mode: str) -> None:
+            host.furnish("tokens-file alice", mode)
+            async with host.client(host.tokens["alice"], mode=mode, query=f"?workspace={mode}") as world:
                 await world.hold({})
                 pushed = await world.client.call_tool("push", {}, progress_callback=on_progress)
                 assert not pushed.is_error, pushed.content
@@ -116,10 +83,10 @@ async def test_sigterm_under_load_loses_no_answer_and_lets_those_who_wait_for_th
                     code = answer.json().get("code", "")
                     answers.append((answer.status_code, code))
 
-        with anyio.fail_after(90):
+        with anyio.fail_after(300):
             async with anyio.create_task_group() as tasks:
-                for workspace in ("one", "two"):
-                    tasks.start_soon(push, workspace)
+                for mode in ("auto", "legacy"):
+                    tasks.start_soon(push, mode)
                 for _ in range(8):
                     tasks.start_soon(call_until_refused)
                 await waits.wait()
