@@ -159,7 +159,11 @@ def _file(file: FileContent) -> str:
 
 @text_of.register
 def _written(result: Written) -> str:
-    done = [f"{change.action} `{change.path}` (sha256 {change.sha256 or '-'})" for change in result.changes]
+    by_action = {
+        change.action: [f"`{other.path}`" for other in result.changes if other.action == change.action]
+        for change in result.changes
+    }
+    done = [f"{action} {', '.join(paths)}" for action, paths in by_action.items()]
     next_step = [f"Next steps:\n{result.next_step}"] if result.next_step else []
     return "\n".join([*done, *_found(result.diagnostics), *next_step])
 

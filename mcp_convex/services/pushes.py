@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import anyio
 
 from mcp_convex.domain.dev_servers import DevPush
-from mcp_convex.domain.diagnostics import GIVE_UP, STUBBORN, next_step
+from mcp_convex.domain.diagnostics import EMPTY, GIVE_UP, STUBBORN, next_step
 from mcp_convex.domain.env_vars import EnvVar, listed
 from mcp_convex.domain.errors import (
     AccessError,
@@ -47,6 +47,7 @@ from mcp_convex.domain.pushes import (
     CheckResult,
     Diagnostic,
     FailureClass,
+    GateVerdict,
     Purpose,
     PushRecord,
     PushResult,
@@ -257,7 +258,7 @@ class PushService:
             id=secrets.token_hex(4),
             stage="done" if failure is None else run.verdict.reached,
             failure=failure,
-            next_step=next_step(outcome, failure, diagnostics),
+            next_step=EMPTY if _is_of_nothing(run.verdict) else next_step(outcome, failure, diagnostics),
             target=reach.target,
             duration_s=round(run.duration_s, 3),
             attempts=run.verdict.attempts,
@@ -352,6 +353,10 @@ async def _beside(work: Coroutine[Any, Any, T]) -> AsyncGenerator[Callable[[], A
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _is_of_nothing(verdict: GateVerdict) -> bool:
+    return verdict.live and not verdict.modules and not (verdict.changes and verdict.changes.tables)
 
 
 def _missing(env_var: EnvVar) -> Diagnostic:

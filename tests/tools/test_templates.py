@@ -28,6 +28,12 @@ def written(result) -> dict[str, str]:
     return {change["path"]: change["action"] for change in result["changes"]}
 
 
+async def test_whoever_pushes_an_empty_workspace_is_told_how_to_begin(empty):
+    pushed = await empty.content("push")
+
+    assert ("pushed", True) == (pushed["outcome"], "begin with one of its templates" in pushed["next_step"])
+
+
 async def test_a_template_is_written_once_and_says_what_is_left_to_do(empty):
     first = await empty.content("write_files", template="presence")
     again = await empty.content("write_files", template="presence")

@@ -14,6 +14,10 @@ GIVE_UP = (
     f"Stop here: {STUBBORN} pushes in a row failed for this very reason. Tell the person what the diagnostics say and "
     "what you tried, and ask how to go on."
 )
+EMPTY = (
+    "What is live now is empty: there is neither a schema nor a function in the workspace. Write both with "
+    "`write_files`, or begin with one of its templates, then call `push` again."
+)
 _AFTER: dict[Outcome, str] = {
     "pushed": "Try it with `run_function`; `read_logs` shows what it logged.",
     "previewed": "Call `push` to make this live, or change it first with `write_files`.",
