@@ -29,7 +29,7 @@ def naps() -> Naps:
 @pytest.fixture
 async def api(cloud, naps):
     api = HttpManagementApi(
-        cloud.url, dashboard_host="https://dashboard.test", retry=Retry(sleep=naps, jitter=0), answer_s=0.3
+        cloud.url, dashboard_host="https://dashboard.test", retry=Retry(sleep=naps, jitter=0), answer_s=1
     )
     yield api
     await api.close()

@@ -100,12 +100,12 @@ async def place(  # noqa: PLR0913 - three of them by name only
     principal: str = "p1",
     policy: Policy | None = None,
     workspace: WorkspaceId = WORKSPACE,
-    deadline_s: float = 20,
+    deadline_s: float = 60,
 ) -> AsyncIterator[Place]:
-    """Open the services that make and link projects at *host*. No wait takes any time; silence is one after 0.3 s."""
+    """Open the services that make and link projects at *host*. No wait takes any time; silence is one after 1 s."""
     root.mkdir(parents=True, exist_ok=True)
     naps, allowed, owner = Naps(), policy or Policy(), (PrincipalId(principal), workspace)
-    management = HttpManagementApi(host, dashboard_host=host, retry=Retry(sleep=naps, jitter=0), answer_s=0.3)
+    management = HttpManagementApi(host, dashboard_host=host, retry=Retry(sleep=naps, jitter=0), answer_s=1)
     api = HttpDeploymentApi(retry=Retry(sleep=naps, jitter=0))
     sandbox = LocalSandbox(root, root.parent / f"{root.name}-state", PlainLauncher(), TEMPLATE)
     targets = TargetService(

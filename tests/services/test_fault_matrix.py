@@ -126,8 +126,8 @@ async def desk(tmp_path) -> AsyncIterator[Desk]:
             dashboard_host=cloud.url,
             provision_host=cloud.url,
         )
-        oauth = HttpOAuthApi(application, answer_s=0.3)
-        management = HttpManagementApi(cloud.url, dashboard_host=cloud.url, retry=retry, answer_s=0.3)
+        oauth = HttpOAuthApi(application, answer_s=1)
+        management = HttpManagementApi(cloud.url, dashboard_host=cloud.url, retry=retry, answer_s=1)
         api = HttpDeploymentApi(retry=retry)
         (tmp_path / "config.json").write_text(f'{{"accessToken": "{cloud.grant("login", cloud.teams[0]).token}"}}')
         granting = GrantPorts(
