@@ -40,11 +40,6 @@ class Target(Model):
     site_url: str | None = Field(default=None, description="Where its HTTP actions answer.")
 
 
-class Position(Model):
-    line: int = Field(description="1-based.")
-    column: int = Field(description="1-based.")
-
-
 FunctionKind = Literal["query", "mutation", "action", "http_action"]
 Visibility = Literal["public", "internal"]
 

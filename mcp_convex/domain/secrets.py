@@ -51,21 +51,13 @@ _SHORTEST_SECRET = 6
 
 
 class Redactor:
-    """
-    Masks known secrets, in each form that a program may print them in, and whatever is shaped like one.
-
-    Immutable: `knowing` returns a wider one.
-    """
+    """Masks known secrets, in each form that a program may print them in, and whatever is shaped like one."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
-        self._known = frozenset(value for value in known if len(value) >= _SHORTEST_SECRET)
-        known = sorted({form for value in self._known for form in forms(value)}, key=len, reverse=True)
-        self._exact = re.compile("|".join(map(re.escape, known))) if known else None
-        self.longest = max(map(len, known), default=0)
-
-    def knowing(self, *values: str) -> Redactor:
-        """Return a redactor that also masks *values*."""
-        return Redactor(self._known.union(values))
+        told = {form for value in known if len(value) >= _SHORTEST_SECRET for form in forms(value)}
+        longest_first = sorted(told, key=len, reverse=True)
+        self._exact = re.compile("|".join(map(re.escape, longest_first))) if told else None
+        self.longest = max(map(len, told), default=0)
 
     def __call__(self, text: str) -> str:
         """Return *text* with every secret masked."""

@@ -38,13 +38,19 @@ def find_place(settings: Settings) -> Place:
     Return the place of the workspace that *settings* name.
 
     Raises:
-        DirectoryUnusable: It is not a directory.
+        DirectoryUnusable: It is not a directory, or one that holds everything else.
     """
     root = settings.workspace.resolve()
     if not root.is_dir():
         raise DirectoryUnusable(
             f"The workspace `{root}` is not a directory.",
             next_step="Create it, or start the server with --workspace for another.",
+        )
+    if settings.sandbox == "local" and root in {Path(root.anchor), Path.home().resolve()}:
+        # Where some clients start a server that is told nothing else: a push would make the whole of it a project.
+        raise DirectoryUnusable(
+            f"`{root}` is no app's directory, but holds everything that is here.",
+            next_step="Name the app's directory, with --workspace or MCP_CONVEX_WORKSPACE.",
         )
     # The name is for people who look into the data directory; the hash tells two of one name apart.
     name = _readable(root.name) or "workspace"

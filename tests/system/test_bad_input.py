@@ -321,8 +321,7 @@ async def test_a_project_that_cannot_be_pushed_is_told_why_and_left_alone(tmp_pa
 @pytest.mark.parametrize(
     ("words", "env", "says"),
     [
-        (["--isolatoin=none"], {}, "--isolatoin=none"),
-        (["serve-everything"], {}, "serve-everything"),
+        (["--isolatoin", "none"], {}, "the nearest is `--isolation`"),
         ([], {"MCP_CONVEX_ISOLATON": "none"}, "the nearest is `MCP_CONVEX_ISOLATION`"),
         (["--isolation", "docker"], {}, "'bwrap' or 'strict', not `docker`"),
     ],
