@@ -55,7 +55,7 @@ async def test_killed_anywhere_and_taken_up_again_there_is_one_project_with_one_
 async def _killed_at_steps(folder: str, host: str, stride: int) -> list[str]:
     """Have the making of projects killed, each somewhat later than the one before, and return their names."""
     command = [sys.executable, "-m", "tests.doubles.provisioning_kills", folder, host, str(stride)]
-    with anyio.fail_after(120):
+    with anyio.fail_after(600):
         return (await anyio.run_process(command, cwd=ROOT, stderr=None)).stdout.decode().split()
 
 
@@ -78,7 +78,7 @@ async def _killed_once(reached: asyncio.Event, arguments: list[str]) -> None:
     command = [sys.executable, "-m", "tests.doubles.provisioning", json.dumps(arguments)]
     process = await anyio.open_process(command, cwd=ROOT, stdin=None, stdout=None, stderr=None)
     async with process:
-        with anyio.fail_after(60):
+        with anyio.fail_after(120):
             await reached.wait()
         process.kill()
     assert -9 == process.returncode

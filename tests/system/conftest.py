@@ -38,7 +38,7 @@ class Linked:
 @pytest.fixture(scope="session")
 async def hasty(tmp_path_factory, anyio_backend) -> AsyncIterator[Linked]:
     """A server with little patience, over a workspace that holds the example app, linked to a stand-in."""
-    settings = make_settings(tmp_path_factory.mktemp("hasty"), push_deadline_s="12", armed_pushes=False)
+    settings = make_settings(tmp_path_factory.mktemp("hasty"), push_deadline_s="20", armed_pushes=False)
     async with fake_deployment() as deployment, Client(build_server(settings, tuning=HASTY)) as client:
         await link(settings, deployment)
         world = World(client=client, settings=settings, era="auto")

@@ -10,8 +10,8 @@ from tests.world import NOTES
 
 pytestmark = pytest.mark.anyio
 
-ALLOWED_S = 8 + 4
-"""The deadline of `hasty`, and what the machine may take beside it."""
+ALLOWED_S = 120
+"""Far more than the deadline of `hasty`: what hangs is told from what is slow on a busy machine."""
 
 MISSING = "Required environment variables are not set: OPENAI_API_KEY. Set them in the Convex dashboard."
 AUTH_ENV = "Environment variable CLERK_ISSUER is used in auth config file but its value was not set."
