@@ -33,11 +33,8 @@ async def opened_access(settings: Settings) -> AsyncGenerator[Access]:
         SettingsInvalid: Strangers could, or the settings do not fit together.
     """
     local = is_loopback(settings.listen_host)
-    if not local and settings.tokens_file is None and settings.issuer is None:
-        raise SettingsInvalid(
-            f"Whoever reaches {settings.listen_host} could act as anybody.",
-            next_step="Set MCP_CONVEX_ISSUER or MCP_CONVEX_TOKENS_FILE, or listen on 127.0.0.1.",
-        )
+    if settings.tokens_file is None and settings.issuer is None:
+        _check_private(settings)
     _check_pages(settings)
     issuer = Issuer()
     try:
@@ -54,6 +51,17 @@ async def opened_access(settings: Settings) -> AsyncGenerator[Access]:
         )
     finally:
         await issuer.aclose()
+
+
+def _check_private(settings: Settings) -> None:
+    """See to it that nobody else than this machine reaches a server that asks nobody who they are."""
+    behind_proxy = None if settings.public_url is None else urlsplit(settings.public_url).hostname
+    for host in (settings.listen_host, behind_proxy):
+        if host is not None and not is_loopback(host):
+            raise SettingsInvalid(
+                f"Whoever reaches {host} could act as anybody.",
+                next_step="Set MCP_CONVEX_ISSUER or MCP_CONVEX_TOKENS_FILE, or serve this machine alone, on 127.0.0.1.",
+            )
 
 
 def _hosts(settings: Settings) -> Iterator[str]:

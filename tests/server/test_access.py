@@ -201,6 +201,7 @@ async def test_health_is_told_to_everybody_and_says_nothing(host):
     [
         {"listen_host": "0.0.0.0"},  # noqa: S104 - it must not come to that
         {"listen_host": "::"},
+        {"public_url": "https://convex.example.test/mcp"},
         {"issuer": "https://issuer.example.test"},
         {
             "issuer": "https://issuer.example.test",
