@@ -57,7 +57,7 @@ class Settings(Model):
         " `postgresql://name:password@host/database`. It needs `encryption_keys`, the same for each server.",
     )
     database_connections: int = Field(
-        default=10, ge=1, le=100, description="How many connections to PostgreSQL a server has at most, beside one."
+        default=10, ge=1, le=100, description="How many connections to PostgreSQL a server has at most, beside two."
     )
     log_level: LogLevel = Field(
         default="warning", description="What goes to standard error: `debug`, `info`, `warning` or `error`."
