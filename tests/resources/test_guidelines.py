@@ -143,7 +143,7 @@ async def test_the_checks_find_nothing_in_the_code_of_the_pages(tmp_path) -> Non
         changes = [{"path": path, "content": text} for path, text in pages.files().items()]
         written = await world.content("write_files", changes=changes)
 
-    assert {"env_in_auth"} >= {found["code"] for found in written["diagnostics"]}  # not set yet
+    assert {"env_in_auth", "env_needed"} >= {found["code"] for found in written["diagnostics"]}  # not set yet
 
 
 def test_pages_refer_only_to_pages_that_exist() -> None:

@@ -44,7 +44,7 @@ async def refused(world: World, name: str, /, **args: Any) -> str:
 async def pushed(folder: Path, template: str, **env: str) -> AsyncIterator[World]:
     async with world_in(folder) as world:
         written = await world.content("write_files", template=template)
-        assert {found["code"] for found in written["diagnostics"]} <= {"env_in_auth"}  # not set yet
+        assert {found["code"] for found in written["diagnostics"]} <= {"env_in_auth", "env_needed"}  # not set yet
         if env:
             await world.content("set_env_vars", values=env)
         await world.content("push")
