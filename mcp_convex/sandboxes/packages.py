@@ -34,6 +34,7 @@ class PackageJson(BaseModel):
     peer_dependencies: Mapping[str, str] = Field(default_factory=dict, alias="peerDependencies")
     overrides: object = None
     workspaces: object = None
+    name: str = ""
     version: str = ""
 
     @classmethod

@@ -39,6 +39,12 @@ def root(tmp_path) -> Path:
     return root
 
 
+async def node_platform() -> str:
+    """Return what Node calls this machine, as the names of packages have it."""
+    said = 'process.stdout.write(process.platform + "-" + process.arch)'
+    return (await anyio.run_process(["node", "-e", said])).stdout.decode()
+
+
 async def checked(sandbox: LocalSandbox, generates: str) -> tuple[int | None, str] | None:
     """Return what the compiler says beside a command that generates *generates*."""
     said: list[tuple[int | None, str] | None] = []
@@ -133,6 +139,34 @@ async def test_beside_something_it_takes_fewer_threads_where_it_has_several(root
     _, said = await checked(open_sandbox(root), "one") or (None, "")
 
     assert threads == said.startswith("--checkers ")
+
+
+@pytest.mark.parametrize(
+    ("package", "script", "of_program"),
+    [
+        ("typescript", "typescript/bin/tsc", "7.0.2"),
+        ("@typescript/native-preview", "@typescript/native-preview/bin/tsgo", "7.0.2"),
+        ("typescript", "typescript/bin/tsc", "7.0.1"),
+    ],
+)
+async def test_what_the_script_only_starts_is_started_itself_where_it_is_of_one_version(
+    root, open_sandbox, package, script, of_program
+):
+    name = Path(script).name
+    (root / "convex.json").write_text(json.dumps({"typescriptCompiler": name}))
+    platform = f"@typescript/{package.rpartition('/')[2]}-{await node_platform()}"
+    for path, text in {
+        script: 'console.log("the script")',
+        f"{package}/package.json": json.dumps({"name": package, "version": "7.0.2"}),
+        f"{platform}/package.json": json.dumps({"version": of_program}),
+        f"{platform}/lib/{name}": "#!/bin/sh\necho the program\n",
+    }.items():
+        (root / "node_modules" / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / "node_modules" / path).write_text(text)
+    (root / "node_modules" / platform / "lib" / name).chmod(0o700)
+
+    started = "the program" if of_program == "7.0.2" else "the script"
+    assert (0, f"{started}\n") == await checked(open_sandbox(root), "one")
 
 
 async def test_on_leaving_it_is_ended(root, open_sandbox):
