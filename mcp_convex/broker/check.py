@@ -23,6 +23,7 @@ from mcp_convex.broker.session import Call, Session
 from mcp_convex.broker.steps import CANONICAL_URLS, CONFIG_HASHES, START_PUSH, WAIT_FOR_SCHEMA
 from mcp_convex.broker.verdicts import Ended
 from mcp_convex.broker.wire import PushRequest
+from mcp_convex.domain.diagnostics import EMPTY
 
 _NOWHERE = "http://127.0.0.1:9"
 """Stands for the URLs of a deployment that a check does not have: the port that discards."""
@@ -64,6 +65,8 @@ class CheckSession(Session):
             raise verdicts.out_of_order(call.step) from exc
         if outside := strays(request, self._terms):
             raise Ended("source", outside)
+        if request.is_empty:
+            self._keep(EMPTY)
         await self._advance("type check")
         return _json(analysed(request))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from mcp_convex.domain.models import ConvexFunction
-from mcp_convex.domain.ports import PushTerms
 from mcp_convex.domain.ports.checks import QueriedIndex
 from mcp_convex.domain.pushes import Changes, Diagnostic
 
@@ -15,19 +14,17 @@ _MOST_NAMES = 20
 
 
 def consent_needed(
-    changes: Changes, terms: PushTerms, live: Collection[ConvexFunction], queried: Collection[QueriedIndex] = ()
+    changes: Changes, agreed: Collection[str], live: Collection[ConvexFunction], queried: Collection[QueriedIndex] = ()
 ) -> tuple[Diagnostic, ...]:
     """
-    Return what the push would do that a person has to agree to first; nothing once they have.
+    Return what the push would do that a person has to agree to first, but for the messages that they *agreed* to.
 
     Public functions that disappear or become internal count only where it is known what is *live*:
     clients may still call them. Internal ones are the app's own business, and so are indexes
     that go, unless they are among *queried*: then the functions that ask for them would fail.
     """
-    if terms.consented:
-        return ()
     needed = (*_removals(changes, live), *_dropped(changes, queried), *_backfills(changes))
-    return tuple(diagnostic for diagnostic in needed if diagnostic.message not in terms.agreed)
+    return tuple(diagnostic for diagnostic in needed if diagnostic.message not in agreed)
 
 
 def _removals(changes: Changes, live: Collection[ConvexFunction]) -> Iterator[Diagnostic]:
@@ -49,15 +46,23 @@ def _removals(changes: Changes, live: Collection[ConvexFunction]) -> Iterator[Di
 
 
 def _dropped(changes: Changes, queried: Collection[QueriedIndex]) -> Iterator[Diagnostic]:
-    labels = (label.partition("(")[0] for label in changes.indexes.removed)
-    names = {label: label.partition(".")[::2] for label in labels}
-    if missed := [label for label, (table, name) in names.items() if {(table, name), (None, name)} & {*queried}]:
+    gone = (label.partition("(")[0] for label in changes.indexes.removed if ":" not in label)  # those of the app
+    asking = {index: sorted({use.file for use in queried if _asks_for(use, index)}) for index in gone}
+    if missed := {index: files for index, files in asking.items() if files}:
         yield Diagnostic(
+            file=next(iter(missed.values()))[0],
             code="indexes_removed",
-            message=f"The push drops indexes that the code still asks for: {_listed(missed)}.",
+            message="The push drops indexes that the code still asks for: "
+            + "; ".join(f"`{index}` in {_listed(files)}" for index, files in missed.items())
+            + ".",
             hint="Put them back into convex/schema.ts, or have the functions that ask for them use others.",
             source="convex",
         )
+
+
+def _asks_for(use: QueriedIndex, index: str) -> bool:
+    table, _, name = index.partition(".")
+    return use.name == name and use.table in {table, None}
 
 
 def _backfills(changes: Changes) -> Iterator[Diagnostic]:

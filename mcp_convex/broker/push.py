@@ -41,6 +41,7 @@ from mcp_convex.broker.wire import (
     SchemaStatus,
     Wire,
 )
+from mcp_convex.domain.diagnostics import EMPTY
 from mcp_convex.domain.models import ConvexFunction
 from mcp_convex.domain.pushes import Changes
 
@@ -113,6 +114,8 @@ class PushSession(Session):
     async def _start_push(self, call: Call) -> Answer:
         await self._advance("starting")
         request = self._confined(call)
+        if request.is_empty:
+            self._keep(EMPTY)
         body = self._keyed(call)
         reply, started = await self._asked(call, body, PushStarted, hide=False)
         masks = self._upstream.masks.learn(started.environment_variables, sent=call.body)
@@ -208,17 +211,20 @@ class PushSession(Session):
 
     async def _ask_consent(self, start: _Started) -> None:
         """
-        Stop a push that a person has to agree to; say so in a preview.
+        Stop a push that a person has to agree to; a preview says what it is, whoever has to be asked.
 
         Raises:
             Ended: It waits for consent.
         """
-        ask = self._terms.queried_indexes if start.changes.indexes.removed and not self._terms.consented else None
-        needed = consent_needed(start.changes, self._terms, start.live_before, await ask() if ask else ())
-        if needed and self._terms.purpose == "push":
+        is_preview = self._terms.purpose == "preview"
+        if self._terms.consented and not is_preview:
+            return
+        ask = self._terms.queried_indexes if start.changes.indexes.removed else None
+        needed = consent_needed(start.changes, self._terms.agreed, start.live_before, await ask() if ask else ())
+        if needed and not is_preview:
             raise Ended("needs_consent", needed)
         for diagnostic in needed:
-            self._note(diagnostic.code, diagnostic.message, "warning")
+            self._keep(diagnostic.model_copy(update={"severity": "warning"}))
 
     async def _types_fit(self) -> bool:
         """Say whether the types fit, as far as it is not the CLI that checks them; it is asked once."""

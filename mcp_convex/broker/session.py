@@ -147,7 +147,11 @@ class Session(GateSession):
         return end.answer
 
     def _note(self, code: str, message: str, severity: str) -> None:
-        note = Diagnostic.model_validate({"code": code, "message": message, "severity": severity, "source": "convex"})
+        note = {"code": code, "message": message, "severity": severity, "source": "convex"}
+        self._keep(Diagnostic.model_validate(note))
+
+    def _keep(self, note: Diagnostic) -> None:
+        """Have the verdict say this as well, whatever becomes of the push."""
         if len(self._notes) < _MOST_NOTES and note not in self._notes:
             self._notes.append(note)
 

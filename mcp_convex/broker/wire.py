@@ -60,6 +60,13 @@ class PushRequest(Keyed):
     app_definition: AppDefinition
     component_definitions: tuple[ComponentDefinition, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Say whether there is neither a function nor a schema in it."""
+        app = self.app_definition
+        modules = (*app.changed_modules, *app.unchanged_module_hashes, *self.component_definitions)
+        return not modules and app.schema_ is None
+
 
 # --- what a deployment answers -----------------------------------------------------------------------------------
 

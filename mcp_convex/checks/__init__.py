@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
 
 from mcp_convex.domain import paths
+from mcp_convex.domain.diagnostics import EMPTY
 from mcp_convex.domain.errors import InputError, NotFound
 from mcp_convex.domain.models import FileEntry, FilePath
 from mcp_convex.domain.ports.checks import QueriedIndex, ReadFile, SourceChecks
@@ -43,10 +44,11 @@ class OfflineChecks(SourceChecks):
         env_vars: Collection[str] | None = None,
     ) -> tuple[Diagnostic, ...]:
         if not any(_is_code(entry) for entry in files):
-            return ()
+            return (EMPTY,)
         async with self._turn:
             workspace = await _workspace(files, read, clients, env_vars)
-            return await self._asked(workspace, read, lambda checker, learnt: checker.check(learnt))
+            found = await self._asked(workspace, read, lambda checker, learnt: checker.check(learnt))
+        return found if any(map(workspace.holds_functions, workspace.code)) else (*found, EMPTY)
 
     async def queried_indexes(self, files: Sequence[FileEntry], read: ReadFile) -> frozenset[QueriedIndex]:
         if not any(_is_code(entry) for entry in files):

@@ -21,6 +21,7 @@ from mcp_convex.checks.project import Folder, Module, Typing
 from mcp_convex.checks.reading import read
 from mcp_convex.checks.rules import matches, rules
 from mcp_convex.checks.syntax import hidden, parsed
+from mcp_convex.domain.models import FilePath
 from mcp_convex.domain.ports.checks import QueriedIndex
 from mcp_convex.domain.pushes import Diagnostic, Severity
 
@@ -143,7 +144,11 @@ class Checker:
         facts = {path: self._facts[workspace.key(path)] for path in workspace.code if workspace.holds_functions(path)}
         folders = (folder for folder in self._folders(workspace, facts) if folder.path == workspace.functions)
         pushed = (module for folder in folders for module in folder.pushed)
-        return frozenset((use.table, use.index) for module in pushed for use in module.facts.index_uses)
+        return frozenset(
+            QueriedIndex(use.table, use.index, FilePath(module.path))
+            for module in pushed
+            for use in module.facts.index_uses
+        )
 
     def _found(self, folder: Folder) -> Mapping[Module, tuple[Diagnostic, ...]]:
         """Return what is wrong with each file; nothing new can be where it and what it sees of others are as before."""

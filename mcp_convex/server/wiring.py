@@ -92,7 +92,6 @@ def _services(
         pushes=store.pushes,
         announcements=adapters.announcements,
         dev_servers=store.dev_servers,
-        checks=adapters.checks,
     )
     making = ProvisioningBounds(lease_s=settings.push_lease_s)
     connecting = ConnectionPorts(store=adapters.connections, api=adapters.management)
@@ -114,7 +113,9 @@ def _services(
         policy,
         owner=owner,
     )
-    cli_ports = CliPorts(sandbox=sandbox, gate=adapters.gate, leases=store.leases, turn=adapters.turn)
+    cli_ports = CliPorts(
+        sandbox=sandbox, gate=adapters.gate, leases=store.leases, turn=adapters.turn, checks=adapters.checks
+    )
     cli = CliRuns(cli_ports, snapshots, workspace=owner[1], lease_s=settings.push_lease_s, armed=settings.armed_pushes)
     known = KnownEnvVars(targets)
     files = FileService(sandbox, ChangeChecks(adapters.checks, sandbox, known), policy, on_written=on_written)

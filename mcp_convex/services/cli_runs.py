@@ -6,12 +6,13 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
 from mcp_convex.domain import paths
-from mcp_convex.domain.errors import NotFound, SandboxError, SandboxLost, StaleBase
+from mcp_convex.domain.errors import ConvexMcpError, NotFound, SandboxError, SandboxLost, StaleBase
 from mcp_convex.domain.models import FileEntry, FilePath, WorkspaceId
 from mcp_convex.domain.ports import (
     Command,
@@ -25,8 +26,10 @@ from mcp_convex.domain.ports import (
     PushTerms,
     Reach,
     Sandbox,
+    SourceChecks,
     TypeCheck,
 )
+from mcp_convex.domain.ports.checks import QueriedIndex
 from mcp_convex.domain.ports.turns import Turn
 from mcp_convex.domain.pushes import STAGES, GateVerdict, Purpose, Stage
 from mcp_convex.domain.spans import Steps, span
@@ -62,6 +65,7 @@ class CliPorts:
     gate: Gate
     leases: LeaseStore
     turn: Turn
+    checks: SourceChecks
 
 
 class CliRuns:
@@ -81,6 +85,7 @@ class CliRuns:
         self._gate = ports.gate
         self._leases = ports.leases
         self._turn = ports.turn
+        self._checks = ports.checks
         self._snapshots = snapshots
         self._workspace = workspace
         self._lease_s = lease_s
@@ -131,7 +136,12 @@ class CliRuns:
             terms = replace(terms, root=sandbox.seen_at(), linked=sandbox.linked_at())
             held = await self._held(terms.purpose)
             async with Staging(self._snapshots.draft) as staging, self._types(terms.purpose) as types:
-                terms = replace(terms, staged=staging.is_in_place, types=types.fit if types else None)
+                terms = replace(
+                    terms,
+                    staged=staging.is_in_place,
+                    queried_indexes=partial(self._queried_indexes, staging),
+                    types=types.fit if types else None,
+                )
                 async with held.open(terms, stages.reached) as session:
                     ended, lost = await self._ended(session, terms, staging)
                     verdict = session.verdict()
@@ -141,11 +151,18 @@ class CliRuns:
             verdict=verdict,
             ended=replace(ended, output=ended.output + types.complaint) if types else ended,
             root=str(sandbox.seen_at()),
-            sources=staging.files if terms.purpose == "push" else None,
+            sources=staging.given.files if staging.given and terms.purpose == "push" else None,
             draft=draft,
             duration_s=time.monotonic() - started,
             lacking=(*lost, *unread),
         )
+
+    async def _queried_indexes(self, staging: Staging) -> frozenset[QueriedIndex]:
+        """Return the indexes that the sources which the CLI was given ask for, as far as they can be read."""
+        with suppress(ConvexMcpError):
+            if staging.given is not None:
+                return await self._checks.queried_indexes(staging.given.files, staging.given.read)
+        return frozenset()
 
     def _names(self, reach: Reach | None) -> tuple[str, ...]:
         """Return the names of what a run has for itself."""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import anyio
 
 from mcp_convex.domain.dev_servers import DevPush
-from mcp_convex.domain.diagnostics import EMPTY, GIVE_UP, STUBBORN, next_step
+from mcp_convex.domain.diagnostics import GIVE_UP, STUBBORN, next_step
 from mcp_convex.domain.env_vars import EnvVar, listed
 from mcp_convex.domain.errors import (
     AccessError,
@@ -38,16 +38,13 @@ from mcp_convex.domain.ports import (
     PushTerms,
     Reach,
     Sandbox,
-    SourceChecks,
 )
 from mcp_convex.domain.ports.announcing import DEV_SERVER, PUSHES
-from mcp_convex.domain.ports.checks import QueriedIndex
 from mcp_convex.domain.pushes import (
     ASKED_OF_A_PERSON,
     CheckResult,
     Diagnostic,
     FailureClass,
-    GateVerdict,
     Purpose,
     PushRecord,
     PushResult,
@@ -79,7 +76,6 @@ class PushPorts:
     pushes: PushStore
     announcements: Announcements
     dev_servers: DevServerStore
-    checks: SourceChecks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,10 +161,9 @@ class PushService:
                 purpose=asked.purpose,
                 reach=reach,
                 deadline_s=max(0.0, self._deadline_s - (time.monotonic() - started)),
-                consented=asked.consented or reach.target.kind == "embedded",
+                consented=asked.consented or _is_for_trying(reach.target),
                 agreed=asked.agreed,
                 live_functions=live_functions,
-                queried_indexes=self._queried_indexes,
             )
             run = await self._cli.run(terms, progress)
         result = self._concluded(asked.purpose, reach, run)
@@ -183,15 +178,11 @@ class PushService:
         sources = None if run.sources is None else fingerprint(run.sources)
         return await self._kept(await self._not_again_and_again(result), sources, new)
 
-    async def _queried_indexes(self) -> frozenset[QueriedIndex]:
-        sandbox = self._ports.sandbox
-        with suppress(ConvexMcpError):
-            return await self._ports.checks.queried_indexes(await sandbox.list(), sandbox.read)
-        return frozenset()
-
     async def awaiting_consent(self) -> frozenset[str]:
         """Return what the latest push or preview found that a person has to agree to, if the files are as they were."""
         async for record in self.latest():
+            if _is_for_trying(record.result.target):
+                break
             needed = frozenset(each.message for each in record.result.diagnostics if each.code in ASKED_OF_A_PERSON)
             are_those = needed and await self._sources() in {record.sources, record.previewed}
             return needed if are_those else frozenset()
@@ -258,7 +249,7 @@ class PushService:
             id=secrets.token_hex(4),
             stage="done" if failure is None else run.verdict.reached,
             failure=failure,
-            next_step=EMPTY if _is_of_nothing(run.verdict) else next_step(outcome, failure, diagnostics),
+            next_step=next_step(outcome, failure, diagnostics),
             target=reach.target,
             duration_s=round(run.duration_s, 3),
             attempts=run.verdict.attempts,
@@ -355,8 +346,9 @@ async def _beside(work: Coroutine[Any, Any, T]) -> AsyncGenerator[Callable[[], A
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _is_of_nothing(verdict: GateVerdict) -> bool:
-    return verdict.live and not verdict.modules and not (verdict.changes and verdict.changes.tables)
+def _is_for_trying(target: Target | None) -> bool:
+    """Say whether nobody else relies on *target*, so that nobody is asked before something goes."""
+    return target is not None and target.kind == "embedded"
 
 
 def _missing(env_var: EnvVar) -> Diagnostic:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
-from mcp_convex.domain.models import FileEntry
 from mcp_convex.domain.ports import Staged
 from mcp_convex.services.snapshots import Draft
 
@@ -16,7 +15,7 @@ class Staging:
 
     def __init__(self, draft: Callable[[Staged], Coroutine[Any, Any, Draft]]) -> None:
         """Have *draft* read them."""
-        self.files: tuple[FileEntry, ...] | None = None
+        self.given: Staged | None = None
         """None until they are in place."""
         self._draft = draft
         self._reading: asyncio.Task[Draft] | None = None
@@ -35,7 +34,7 @@ class Staging:
         """Know what is in place, and begin to read it, in place of what an earlier start was given."""
         if self._reading is not None:
             self._reading.cancel()
-        self.files = staged.files
+        self.given = staged
         self._reading = asyncio.create_task(self._draft(staged))
         self._decided.set()
 
@@ -46,7 +45,7 @@ class Staging:
     async def is_in_place(self) -> bool:
         """Say whether the sources are in place, as soon as they are, or never will be."""
         await self._decided.wait()
-        return self.files is not None
+        return self.given is not None
 
     async def draft(self) -> Draft | None:
         """

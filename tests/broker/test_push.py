@@ -5,7 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from mcp_convex.domain.models import ConvexFunction
+from mcp_convex.domain.models import ConvexFunction, FilePath
+from mcp_convex.domain.ports.checks import QueriedIndex
 from tests.doubles.deployment import (
     ADMIN_KEY,
     Answers,
@@ -401,14 +402,15 @@ async def test_an_index_that_code_still_asks_for_goes_only_with_consent(opened, 
     deployment.removed_indexes = [index]
 
     async def queried_indexes():
-        return frozenset({queried})
+        return frozenset(QueriedIndex(*queried, FilePath(file)) for file in ("convex/b.ts", "convex/a.ts"))
 
     async with opened(queried_indexes=queried_indexes) as cli:
         await cli.push()
         verdict = cli.session.verdict()
 
     assert failure == verdict.failure
-    assert ["indexes_removed"] * bool(failure) == [each.code for each in verdict.diagnostics]
+    told = "The push drops indexes that the code still asks for: `messages.by_body` in `convex/a.ts`, `convex/b.ts`."
+    assert [("indexes_removed", told)] * bool(failure) == [(each.code, each.message) for each in verdict.diagnostics]
 
 
 async def test_without_a_list_of_live_functions_modules_stand_for_theirs(opened, deployment):

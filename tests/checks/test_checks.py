@@ -6,6 +6,8 @@ import anyio
 import pytest
 
 from mcp_convex.checks import OfflineChecks
+from mcp_convex.domain.models import FilePath
+from mcp_convex.domain.ports.checks import QueriedIndex
 from tests.checks.workspaces import AROUND, IMPORTS, diagnostics, entries
 
 pytestmark = pytest.mark.anyio
@@ -159,5 +161,6 @@ export const near = action({
     async def read(path):
         return contents[path]
 
-    expected = {("users", "by_email"), ("messages", "search_body"), (None, "by_anything"), ("messages", "by_embedding")}
+    names = {("users", "by_email"), ("messages", "search_body"), (None, "by_anything"), ("messages", "by_embedding")}
+    expected = {QueriedIndex(table, name, FilePath("convex/a.ts")) for table, name in names}
     assert expected == await OfflineChecks().queried_indexes(entries(contents), read)

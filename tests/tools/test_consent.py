@@ -9,9 +9,18 @@ from mcp.types import ElicitResult
 from mcp_convex.embedded import LocalEmbeddedDeployments
 from mcp_convex.sandboxes import ConfinedLauncher
 from mcp_convex.server import open_services
-from tests.world import NOTES, World, make_settings
+from tests.world import NOTES, SCHEMA, World, make_settings
 
 pytestmark = pytest.mark.anyio
+
+UNINDEXED = SCHEMA.replace('.index("by_rank", ["rank"])', "")
+ADD = NOTES.partition("export const top")[0]
+RANKED = """\
+import { query } from "./_generated/server";
+
+export const top = query(async (ctx) => await ctx.db.query("notes").withIndex("by_rank").take(3));
+"""
+"""No compiler looks into it."""
 
 
 class Person:
@@ -73,8 +82,10 @@ async def test_a_client_that_cannot_ask_is_told_who_can_agree(elsewhere):
         world = World(client=client, settings=elsewhere, era="auto")
         await world.hold({"convex/gone.ts": NOTES})
         assert "pushed" == (await world.content("push"))["outcome"]
-        await world.hold({})
+        await world.hold({"convex/notes.ts": ADD, "convex/ranked.js": RANKED, "convex/schema.ts": UNINDEXED})
 
         pushed = (await world.call("push")).structured_content
         assert "needs_consent" == pushed["failure"]
         assert "mcp-convex push --yes" in pushed["next_step"]
+        assert ["functions_removed", "indexes_removed"] == [each["code"] for each in pushed["diagnostics"]]
+        assert "`notes.by_rank` in `convex/ranked.js`" in pushed["diagnostics"][1]["message"]

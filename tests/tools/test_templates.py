@@ -29,9 +29,13 @@ def written(result) -> dict[str, str]:
 
 
 async def test_whoever_pushes_an_empty_workspace_is_told_how_to_begin(empty):
-    pushed = await empty.content("push")
+    checked = [await empty.content("check_files", types=types) for types in (False, True)]
+    previewed, pushed = await empty.content("push", preview=True), await empty.content("push")
 
-    assert ("pushed", True) == (pushed["outcome"], "begin with one of its templates" in pushed["next_step"])
+    assert ("previewed", "pushed") == (previewed["outcome"], pushed["outcome"])
+    for told in (*checked, previewed, pushed):
+        assert "begin with one of its templates" in told["next_step"]
+        assert "nothing_to_push" in [each["code"] for each in told["diagnostics"]]
 
 
 async def test_a_template_is_written_once_and_says_what_is_left_to_do(empty):

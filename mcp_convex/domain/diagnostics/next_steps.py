@@ -14,10 +14,19 @@ GIVE_UP = (
     f"Stop here: {STUBBORN} pushes in a row failed for this very reason. Tell the person what the diagnostics say and "
     "what you tried, and ask how to go on."
 )
-EMPTY = (
-    "What is live now is empty: there is neither a schema nor a function in the workspace. Write both with "
-    "`write_files`, or begin with one of its templates, then call `push` again."
+EMPTY = Diagnostic(
+    severity="note",
+    code="nothing_to_push",
+    message="There is neither a schema nor a function in the workspace.",
+    hint="Write a schema and functions with `write_files`, or begin with one of its templates.",
+    source="check",
 )
+_WITH_NOTHING: dict[Outcome, str] = {
+    "pushed": "What is live now is empty",
+    "previewed": "A push would leave nothing live",
+    "checked": "There is nothing to push yet",
+}
+_BEGIN = "write a schema and functions with `write_files`, or begin with one of its templates, then call `push`."
 _AFTER: dict[Outcome, str] = {
     "pushed": "Try it with `run_function`; `read_logs` shows what it logged.",
     "previewed": "Call `push` to make this live, or change it first with `write_files`.",
@@ -44,6 +53,8 @@ _INSTEAD: dict[FailureClass, str] = {
 def next_step(outcome: Outcome, failure: FailureClass | None, diagnostics: Sequence[Diagnostic]) -> str:
     """Return what the agent should do now, naming our tools."""
     if failure is None:
+        if EMPTY in diagnostics:
+            return f"{_WITH_NOTHING[outcome]}: {_BEGIN}"
         return _AFTER.get(outcome, _INSTEAD["tooling"])
     errors = [diagnostic for diagnostic in diagnostics if diagnostic.severity == "error"]
     return _INSTEAD[failure].format(place=_place(errors), names=_names(errors))

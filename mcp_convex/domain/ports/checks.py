@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
 
 from mcp_convex.domain.models import FileEntry, FilePath
 from mcp_convex.domain.pushes import Diagnostic
 
 ReadFile = Callable[[FilePath], Awaitable[bytes]]
-QueriedIndex = tuple[str | None, str]
-"""A table, None where the code leaves open which, and the name of one of its indexes."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueriedIndex:
+    """An index that a file asks for by name."""
+
+    table: str | None
+    """None where the code leaves open which."""
+    name: str
+    file: FilePath
 
 
 class SourceChecks(ABC):
