@@ -45,10 +45,11 @@ bench: $(READY) postgres
 eval: $(READY)
 	@$(BIN)/python -m benchmarks.evals $(TASK) $(if $(MODEL),--model $(MODEL))
 
-# Two servers on one PostgreSQL under load: MINUTES=15 unless said otherwise.
+# 10,000 damaged requests, then two servers on one PostgreSQL under load, for MINUTES=15 unless said otherwise.
+# The last line is PASSED or FAILED.
 soak: $(READY) postgres
-	@$(BIN)/python -W ignore -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
 	@FUZZED=10000 $(BIN)/pytest -q tests/server/test_fuzzed.py
+	@$(BIN)/python -W ignore -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 # The official suite, in both protocol revisions; the last line counts.
 conformance: $(READY)

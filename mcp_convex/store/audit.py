@@ -40,7 +40,7 @@ class SqlAuditStore(AuditStore):
     async def latest(self, principal: PrincipalId, *, limit: int) -> tuple[AuditEvent, ...]:
         newest_first = audit_events.c.at.desc(), audit_events.c.number.desc()
         wanted = select(audit_events.c.record).where(audit_events.c.principal == principal)
-        async with self._database.reading() as connection:
+        async with self._database.asking() as connection:
             records = (await connection.scalars(wanted.order_by(*newest_first).limit(limit))).all()
         with decoding():
             return tuple(AuditEvent.model_validate_json(record) for record in records)
@@ -56,7 +56,7 @@ class SqlAuditStore(AuditStore):
         last, is_over = 0, False
         while not is_over:
             # Transactions are short, so that nobody who writes waits for who reads the lines.
-            async with self._database.reading() as connection:
+            async with self._database.asking() as connection:
                 rows = (await connection.execute(wanted.where(audit_events.c.number > last))).all()
             for row in rows:
                 with decoding():

@@ -36,7 +36,7 @@ class SqlConnectionStore(ConnectionStore):
     async def _listed(self, principal: PrincipalId) -> tuple[Connection, ...]:
         newest_first = connections.c.started_at.desc(), connections.c.id.desc()
         wanted = select(connections.c.record).where(connections.c.principal == principal).order_by(*newest_first)
-        async with self._database.reading() as database:
+        async with self._database.asking() as database:
             records = (await database.scalars(wanted)).all()
         with decoding():
             return tuple(Connection.model_validate_json(record) for record in records)
@@ -49,7 +49,7 @@ class SqlConnectionStore(ConnectionStore):
             NotConnected: There is none.
             StoreCorrupt: It cannot be decrypted with the keys at hand.
         """
-        async with self._database.reading() as database:
+        async with self._database.asking() as database:
             sealed = await database.scalar(select(connections.c.token).where(*_is(principal, connection)))
         if sealed is None:
             raise NotConnected("There is no such connection to Convex.", next_step="Call `connect`.")

@@ -35,5 +35,5 @@ class SqlCursorStore(CursorStore):
             cursors.c.id == short,
             cursors.c.expires_at > database_clock(),
         )
-        async with self._database.reading() as connection:
+        async with self._database.asking() as connection:
             return await connection.scalar(wanted)

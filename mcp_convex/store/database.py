@@ -37,7 +37,7 @@ class Backend(NamedTuple):
 
 class Database:
     """
-    A backend, and the two kinds of transaction on it.
+    A backend, and the kinds of transaction on it.
 
     Their blocks are a few statements long and hold no other work. A cancellation waits for
     their end, so that none is ever cut in half.
@@ -48,12 +48,19 @@ class Database:
         self._backend = backend
         self._failures: tuple[type[Exception], ...] = (DBAPIError, *backend.failures)
         self._for_reading = dialects.for_reading(backend.engine)
+        self._for_asking = dialects.for_asking(backend.engine)
         # SQLite lets one write at a time, and whoever waits for that inside it may never come to it.
         self._one_writer = anyio.CapacityLimiter(1 if dialects.writes_one_at_a_time(backend.engine) else math.inf)
 
     def version(self) -> Hashable | None:
         """Return what the next commit, of whatever process, makes another; None where nothing tells."""
         return None if self._backend.changes is None else self._backend.changes.version()
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncGenerator[AsyncConnection]:
+        """Open what is as good as `reading` for a single statement, and takes one trip to a server instead of three."""
+        async with self._transaction(self._for_asking, nullcontext()) as connection:
+            yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:

@@ -22,7 +22,7 @@ class SqlDevServerStore(DevServerStore):
         wanted = select(dev_servers.c.record).where(
             dev_servers.c.principal == principal, dev_servers.c.workspace == workspace
         )
-        async with self._database.reading() as connection:
+        async with self._database.asking() as connection:
             found = await connection.scalar(wanted)
         with decoding():
             return None if found is None else DevServer.model_validate_json(found)
@@ -39,6 +39,6 @@ class SqlDevServerStore(DevServerStore):
 
     async def on(self) -> Sequence[tuple[PrincipalId, WorkspaceId]]:
         wanted = select(dev_servers.c.principal, dev_servers.c.workspace).where(dev_servers.c.is_on)
-        async with self._database.reading() as connection:
+        async with self._database.asking() as connection:
             rows = (await connection.execute(wanted)).all()
         return [(PrincipalId(principal), WorkspaceId(workspace)) for principal, workspace in rows]

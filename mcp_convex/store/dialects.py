@@ -80,6 +80,15 @@ def for_reading(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
+def for_asking(engine: AsyncEngine) -> AsyncEngine:
+    """Return *engine* for single statements that only read: each sees one state by itself, and needs no transaction."""
+    return (
+        for_reading(engine)
+        if engine.dialect.name == "sqlite"
+        else engine.execution_options(isolation_level="AUTOCOMMIT")
+    )
+
+
 def writes_one_at_a_time(engine: AsyncEngine) -> bool:
     """Say whether a transaction that writes has the whole database for itself."""
     return engine.dialect.name == "sqlite"

@@ -35,7 +35,7 @@ class SqlPageStore(PageStore):
 
     async def find(self, handle: str) -> tuple[PrincipalId, PendingPage]:
         waits = pages.c.handle == handle, pages.c.expires_at > database_clock()
-        async with self._database.reading() as connection:
+        async with self._database.asking() as connection:
             row = (await connection.execute(select(pages.c.principal, pages.c.record).where(*waits))).one_or_none()
         return _page(row)
 

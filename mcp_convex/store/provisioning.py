@@ -35,7 +35,7 @@ class SqlProvisioningStore(ProvisioningStore):
             provisioning_runs.c.name == name,
             provisioning_runs.c.is_open,
         )
-        async with self._database.reading() as connection:
+        async with self._database.asking() as connection:
             record = await connection.scalar(wanted)
         if record is None:
             return None

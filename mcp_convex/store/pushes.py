@@ -45,7 +45,7 @@ class SqlPushStore(PushStore):
 
     async def get(self, principal: PrincipalId, push_id: str) -> PushRecord:
         wanted = select(pushes.c.record).where(pushes.c.principal == principal, pushes.c.id == push_id)
-        async with self._database.reading() as connection:
+        async with self._database.asking() as connection:
             found = await connection.scalar(wanted)
         if found is None:
             raise NotFound(f"No push has the id `{push_id}`.", next_step="Use the `id` that a `push` returned.")
@@ -56,7 +56,7 @@ class SqlPushStore(PushStore):
         wanted = select(pushes).where(*of_workspace).order_by(*_NEWEST_FIRST).limit(_AT_A_TIME)
         older = wanted
         while True:
-            async with self._database.reading() as connection:
+            async with self._database.asking() as connection:
                 rows = (await connection.execute(older)).all()
             for row in rows:
                 yield _decoded(row.record)

@@ -73,7 +73,7 @@ class SqlSnapshotStore(SnapshotStore):
 
     async def latest(self, principal: PrincipalId, workspace: WorkspaceId) -> AsyncGenerator[Snapshot]:
         wanted = select(snapshots.c.record).where(*_of(principal, workspace)).order_by(*_NEWEST_FIRST)
-        async with self._database.reading() as connection:
+        async with self._database.asking() as connection:
             records = (await connection.scalars(wanted)).all()
         for record in records:
             with decoding():

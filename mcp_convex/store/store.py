@@ -72,7 +72,7 @@ class Store:
         Raises:
             ConvexMcpError: It does not, or not as it should.
         """
-        async with self._database.reading() as connection:
+        async with self._database.asking() as connection:
             await connection.execute(select(targets.c.workspace).limit(1))
 
     async def rotate(self) -> int:

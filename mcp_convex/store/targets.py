@@ -60,5 +60,5 @@ class SqlTargetStore(TargetStore):
 
     async def _row(self, principal: PrincipalId, workspace: WorkspaceId) -> RowMapping | None:
         wanted = select(targets).where(targets.c.principal == principal, targets.c.workspace == workspace)
-        async with self._database.reading() as connection:
+        async with self._database.asking() as connection:
             return (await connection.execute(wanted)).mappings().one_or_none()

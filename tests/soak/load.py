@@ -11,7 +11,7 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -22,9 +22,11 @@ import anyio
 import httpx2
 import psutil
 
+from mcp_convex.boundary.spec import Effect
 from mcp_convex.domain.connections import Team, TeamId
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.server.adapters import open_the_store
+from mcp_convex.tools import TOOLSETS
 from tests.doubles.deployment import fake_deployment
 from tests.doubles.hosting import DISCOVER, HEADERS, Hosted, tokens_file
 from tests.doubles.postgres import PostgresServer, make_tables
@@ -54,9 +56,12 @@ class Seen:
     """What came of it."""
 
     calls: Counter[str] = field(default_factory=Counter[str])
-    wrong: list[str] = field(default_factory=list[str])
-    """What was not answered as it should be."""
+    misled: list[str] = field(default_factory=list[str])
+    """Answers that were another principal's."""
+    failed: list[str] = field(default_factory=list[str])
+    """Calls that were answered by an error, and events of the audit that are missing, or there twice."""
     took_s: list[float] = field(default_factory=list[float])
+    """Of calls beside pushes."""
     memory: list[int] = field(default_factory=list[int])
     """Bytes that the servers hold together, over time."""
 
@@ -68,11 +73,14 @@ class Seen:
 
     def __str__(self) -> str:
         slowest = statistics.quantiles(self.took_s, n=100)
-        kinds = ", ".join(f"{count} {name}" for name, count in self.calls.most_common())
+        kinds = ", ".join(f"{count:,} {name}" for name, count in self.calls.most_common())
         return (
-            f"{self.calls.total()} calls ({kinds}); {len(self.wrong)} wrong; median {1000 * slowest[49]:.0f} ms,"
-            f" of a hundred the slowest {1000 * slowest[98]:.0f} ms; memory {self.memory[-1] / 2**20:.0f} MiB,"
-            f" grown by {self.growth:.3f}"
+            f"calls: {self.calls.total():,} ({kinds})\n"
+            f"answers to the wrong principal: {len(self.misled)}\n"
+            f"failures: {len(self.failed)}\n"
+            f"median: {1000 * slowest[49]:.0f} ms; of a hundred, the slowest: {1000 * slowest[98]:.0f} ms\n"
+            f"memory of both servers: {self.memory[-1] / 2**20:.0f} MiB; its last third over the middle one:"
+            f" {self.growth:.3f}"
         )
 
 
@@ -81,10 +89,12 @@ async def endured(load: Load, folder: Path, postgres: PostgresServer) -> Seen:
     names = [f"p{number}" for number in range(load.principals)]
     async with _servers(folder, postgres, names) as (hosts, processes), AsyncExitStack() as stack:
         pushing = names[: load.pushes_at_once]
+        linked: dict[str, str] = {}
         for name in pushing:
             deployment = await stack.enter_async_context(fake_deployment())
             await hosts[0].link(_principal(name), deployment.reach)
             hosts[0].furnish(_principal(name))
+            linked[name] = deployment.reach.target.url
         await _grant(hosts[0], names)
         callers = await _callers(hosts, names, stack)
         for name in names:
@@ -92,21 +102,25 @@ async def endured(load: Load, folder: Path, postgres: PostgresServer) -> Seen:
         seen = Seen()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_calling, load, list(callers.values()), seen)
-            tasks.start_soon(_pushing, load, [callers[name] for name in pushing], seen)
+            tasks.start_soon(_pushing, load, {callers[name]: url for name, url in linked.items()}, seen)
             tasks.start_soon(_watching, load, [psutil.Process(one) for one in processes], seen)
+        seen.failed += await _unaudited(hosts[0], callers.values())
     return seen
 
 
-@dataclass
+@dataclass(eq=False)
 class _Caller:
     """One principal, whose calls go to one server after the other."""
 
     name: str
     http: httpx2.AsyncClient
     urls: cycle[str]
+    said: Counter[str] = field(default_factory=Counter[str])
+    """How often which tool."""
 
     async def say(self, tool: str, **arguments: object) -> dict[str, Any]:
         """Return what *tool* answers, whatever it is."""
+        self.said[tool] += 1
         params = {**DISCOVER["params"], "name": tool, "arguments": arguments}
         headers = {"Mcp-Method": "tools/call", "Mcp-Name": tool}
         body = {**DISCOVER, "method": "tools/call", "params": params}
@@ -161,24 +175,42 @@ async def _one_call(caller: _Caller, kind: str, seen: Seen) -> None:
     started = time.monotonic()
     answer = await caller.say(kind, **_arguments(kind, caller.name))
     seen.took_s.append(time.monotonic() - started)
+    _judge(caller, kind, answer, seen, is_theirs=_is_theirs(kind, caller.name, answer))
+
+
+def _judge(caller: _Caller, kind: str, answer: dict[str, Any], seen: Seen, *, is_theirs: bool) -> None:
     seen.calls[kind] += 1
-    if not _is_right(kind, caller.name, answer):
-        seen.wrong.append(f"{caller.name} {kind}: {json.dumps(answer)[:300]}")
+    said = f"{caller.name} {kind}: {json.dumps(answer)[:300]}"
+    if "error" in answer or answer.get("outcome") not in {None, "pushed"}:
+        seen.failed.append(said)
+    elif not is_theirs:
+        seen.misled.append(said)
 
 
-async def _pushing(load: Load, callers: Sequence[_Caller], seen: Seen) -> None:
+async def _pushing(load: Load, callers: Mapping[_Caller, str], seen: Seen) -> None:
     for _ in range(load.rounds_of_pushes):
         async with anyio.create_task_group() as tasks:
-            for caller in callers:
-                tasks.start_soon(_one_push, caller, seen)
+            for caller, url in callers.items():
+                tasks.start_soon(_one_push, caller, url, seen)
         await anyio.sleep(60 * load.minutes / (4 * load.rounds_of_pushes))
 
 
-async def _one_push(caller: _Caller, seen: Seen) -> None:
+async def _one_push(caller: _Caller, url: str, seen: Seen) -> None:
     answer = await caller.say("push")
-    seen.calls["push"] += 1
-    if answer.get("outcome") != "pushed":
-        seen.wrong.append(f"{caller.name} push: {json.dumps(answer)[:300]}")
+    _judge(caller, "push", answer, seen, is_theirs=url == (answer.get("target") or {}).get("url"))
+
+
+async def _unaudited(host: Hosted, callers: Iterable[_Caller]) -> list[str]:
+    """Say which calls are not in the audit, or more than once."""
+    changing = {spec.name for specs in TOOLSETS.values() for spec in specs if spec.effect is not Effect.READS}
+    async with open_the_store(host.settings) as store:
+        kept = Counter([(whose, event.tool) async for whose, event in store.audit.all(since=None, principal=None)])
+    asked = [(caller.name, tool, count) for caller in callers for tool, count in caller.said.items()]
+    return [
+        f"{name} {tool}: {count} calls, {found} in the audit"
+        for name, tool, count in asked
+        if tool in changing and count != (found := kept[_principal(name), tool])
+    ]
 
 
 async def _watching(load: Load, processes: Sequence[psutil.Process], seen: Seen) -> None:
@@ -211,14 +243,14 @@ def _arguments(kind: str, name: str) -> dict[str, object]:
             return {}
 
 
-def _is_right(kind: str, name: str, answer: dict[str, Any]) -> bool:
+def _is_theirs(kind: str, name: str, answer: dict[str, Any]) -> bool:
     match kind:
         case "get_connection":
             return [name] == [one["team"]["slug"] for one in answer.get("connections", ())]
         case "read_file":
-            return name in answer.get("content", "")
+            return f'"{name} "' in answer.get("content", "")
         case _:
-            return "error" not in answer
+            return True
 
 
 def _files(name: str) -> list[dict[str, str]]:
