@@ -48,7 +48,7 @@ def span(
     ) as opened:
         try:
             yield
-        except BaseException as exc:
+        except BaseException as exc:  # a step that was cancelled has not succeeded either
             opened.set_attribute("error.type", exc.code if isinstance(exc, ConvexMcpError) else type(exc).__name__)
             opened.set_status(StatusCode.ERROR)
             raise

@@ -108,7 +108,7 @@ class LocalEmbeddedDeployments(EmbeddedDeployments):
                     self._served[workspace] = _reach(name, urls, key)
                     task_status.started(self._served[workspace])
                     await anyio.sleep_forever()
-        except Exception as exc:  # a fault of the deployment must not end the server
+        except Exception as exc:  # a task group's may hold anything; once it served, its fault must not end the server
             failure = _leaf(exc)
             if self._served.pop(workspace, None):
                 logger.error("the embedded deployment %s ended: %s", name, type(failure).__name__)  # noqa: TRY400

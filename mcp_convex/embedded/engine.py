@@ -157,7 +157,7 @@ class Engines:
         try:
             with theirs:
                 process = await self._launch(theirs.fileno())
-        except BaseException:
+        except BaseException:  # cancelled or failed: nobody else closes it
             ours.close()
             raise
         reader, writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)

@@ -86,7 +86,7 @@ class Turns:
         try:
             with anyio.move_on_after(self._bounds.patience_s):
                 await self._told_to_wait(turn, progress)
-        except BaseException:
+        except BaseException:  # cancelled or failed: nobody else takes it out of the queue
             self._give_up(principal, turn)
             raise
         if not turn.is_set():

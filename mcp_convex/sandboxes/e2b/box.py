@@ -118,7 +118,7 @@ class Box:
         job.follow(handle)
         try:
             await job.send(request)
-        except BaseException:
+        except BaseException:  # cancelled or failed: the caller never gets the job that it would end
             await job.end()
             raise
         return job

@@ -91,7 +91,7 @@ async def translated(within_s: float | None, otherwise: Callable[[], SandboxLost
         if task is None or task.cancelling() > cancelling:
             raise
         raise otherwise() from exc  # nobody cancelled this task: it is the stream's own
-    except Exception as exc:
+    except Exception as exc:  # the SDK raises `Exception` itself too; what is neither goes on
         if not isinstance(exc, _THEIRS) and type(exc) is not Exception:
             raise
         raise _meaning(exc, otherwise) from exc

@@ -121,7 +121,7 @@ async def start_bubblewrapped(
     ours, theirs = os.pipe()
     try:
         transport, output = await _spawn(command_line(theirs), env, (*pass_fds, theirs), on_output)
-    except BaseException:
+    except BaseException:  # cancelled or failed: nobody else closes it
         os.close(ours)
         raise
     finally:
