@@ -13,6 +13,7 @@ from mcp.server.auth.settings import AuthSettings
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl, SecretStr
 
+from mcp_convex.domain.identity import Refusal
 from mcp_convex.identity.fixed import FixedTokens
 from mcp_convex.services.connections import Connections
 
@@ -31,7 +32,7 @@ class Verifier(TokenVerifier):
 
     async def verify_token(self, token: str) -> AccessToken | None:
         found = await self._tokens.identify(SecretStr(token))
-        return None if found is None else AccessToken(token="", client_id="", scopes=sorted(found.scopes))
+        return None if isinstance(found, Refusal) else AccessToken(token="", client_id="", scopes=sorted(found.scopes))
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ _TALKATIVE = (
     "urllib3",
 )
 """Libraries that log URLs, payloads or tracebacks: each of those may hold what the log must not."""
-_TOLD = ("tool", "outcome", "duration_s")
+_TOLD = ("tool", "outcome", "duration_s", "reason", "key")
 """What a record may tell beside its message: words of ours, and never what a call says."""
 
 

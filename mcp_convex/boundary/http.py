@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
-from mcp.server import MCPServer
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, BearerAuthBackend, RequireAuthMiddleware
 from mcp.server.auth.provider import AccessToken
@@ -31,10 +30,13 @@ from mcp_convex.boundary.names import by_known_names
 from mcp_convex.boundary.narrowing import Narrowing, by_query
 from mcp_convex.boundary.problems import Refused, problem, problem_of
 from mcp_convex.boundary.request_ids import RequestIds
+from mcp_convex.boundary.server import ConvexServer
 from mcp_convex.boundary.strict import OneMeaning
 from mcp_convex.domain.errors import InvalidArguments
-from mcp_convex.domain.identity import CannotJudge, Identity, SignIn, TokenCheck
+from mcp_convex.domain.identity import CannotJudge, Identity, Refusal, SignIn, TokenCheck
 from mcp_convex.domain.models import LOCAL_PRINCIPAL, PrincipalId
+
+logger = logging.getLogger(__name__)
 
 PATH = "/mcp"
 
@@ -90,10 +92,11 @@ class HttpFront:
     """The ASGI application around one server, which can be asked to let no new call in."""
 
     def __init__(
-        self, server: MCPServer[Any], access: Access, toolsets: Collection[str], beside: Beside | None = None
+        self, server: ConvexServer, access: Access, toolsets: Collection[str], beside: Beside | None = None
     ) -> None:
         # Of all that is served here, and not of MCP alone, `by_known_names` asks by which names it is called.
         server.streamable_http_app(transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False))
+        self._server = server
         self._manager = server.session_manager
         self._toolsets = toolsets
         self._transport = StreamableHTTPASGIApp(self._manager)
@@ -109,9 +112,12 @@ class HttpFront:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Serve sessions for the block, and end them with it."""
+        """Serve sessions for the block, and end them with it, and the streams that clients hold open."""
         async with self._manager.run():
-            yield
+            try:
+                yield
+            finally:
+                self._server.end_streams()
 
     async def drain(self) -> None:
         """Let no new call in, and return when those under way have their answers."""
@@ -236,13 +242,10 @@ class _Verifier(SdkTokenVerifier):
         self._check = check
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        if len(token) > _LONGEST_TOKEN:
-            return None
-        try:
-            identity = await self._check.identify(SecretStr(token))
-        except CannotJudge as exc:
-            raise _Unjudged from exc
-        if identity is None:
+        identity = await self._judged(token)
+        if isinstance(identity, Refusal):
+            told = {"reason": identity.reason, "key": identity.key}
+            logger.warning("token refused: %s, key %s", identity.reason, identity.key or "not named", extra=told)
             return None
         return AccessToken(
             token="",  # nobody behind this needs it
@@ -252,6 +255,14 @@ class _Verifier(SdkTokenVerifier):
             subject=identity.subject,
             claims={"iss": identity.issuer},
         )
+
+    async def _judged(self, token: str) -> Identity | Refusal:
+        if len(token) > _LONGEST_TOKEN:
+            return Refusal(reason="too_long")
+        try:
+            return await self._check.identify(SecretStr(token))
+        except CannotJudge as exc:
+            raise _Unjudged from exc
 
 
 def _identifying(check: TokenCheck | None) -> list[Middleware]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BACKLOG = 1024
 _LAST_WORDS_S = 2
-"""Seconds in which streams that clients hold open are closed."""
+"""Seconds in which what clients hold open comes to its end, before it is broken off."""
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -81,16 +81,17 @@ async def serve_http(
         on_ready: Called once requests are answered.
     """
     server = _server(front, patience.client_s)
-    async with front.running():
-        await server.startup(sockets=[sock])  # not serve(), which would take over the process's signals
-        on_ready()
-        try:
+    try:
+        async with front.running():
+            await server.startup(sockets=[sock])  # not serve(), which would take over the process's signals
+            on_ready()
             await stopping.wait()
             for listener in server.servers:
                 listener.close()
             with anyio.move_on_after(patience.drain_s):
                 await front.drain()
-        finally:
+    finally:
+        if server.started:
             with anyio.CancelScope(shield=True):
                 await server.shutdown(sockets=[sock])
 

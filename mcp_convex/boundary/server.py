@@ -22,7 +22,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.request_state import RequestStateSecurity
-from mcp.server.subscriptions import InMemorySubscriptionBus, SubscriptionBus
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, SubscriptionBus
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     CallToolResult,
@@ -31,6 +31,7 @@ from mcp.types import (
     InputRequiredResult,
     Resource,
     ResourceTemplate,
+    SubscriptionsListenRequestParams,
     TextContent,
     Tool,
 )
@@ -124,6 +125,11 @@ class ConvexServer(MCPServer[Hosting]):
         )
         self._deadline_s = surface.deadline_s
         LegacySubscriptions(self._subscriptions).serve_on(self._lowlevel_server)
+        # In the place of the SDK's own, which nobody could tell that the server ends.
+        self._streams = ListenHandler(self._subscriptions)
+        self._lowlevel_server.add_request_handler(
+            "subscriptions/listen", SubscriptionsListenRequestParams, self._streams
+        )
         self._tool_manager = self._declared = LateTools(surface.tools)
         self._resources = Resources(surface.resources)
         for prompt in surface.prompts:
@@ -133,6 +139,10 @@ class ConvexServer(MCPServer[Hosting]):
     def load(self) -> None:
         """Make the tools now, and not at the first need."""
         self._declared.list_tools()
+
+    def end_streams(self) -> None:
+        """Let all who follow something know that they will hear no more of it here, and have to ask again."""
+        self._streams.close()
 
     async def list_tools(self) -> list[Tool]:
         serving = SERVING.get()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Literal
 
 from pydantic import Field, SecretStr
 
@@ -25,15 +26,39 @@ class Identity(Model):
         return PrincipalId(f"{self.issuer} {self.subject}")
 
 
+RefusalReason = Literal[
+    "algorithm",
+    "audience",
+    "claims",
+    "expired",
+    "inactive",
+    "issuer",
+    "malformed",
+    "not_yet_valid",
+    "signature",
+    "too_long",
+    "unknown",
+    "unknown_key",
+]
+
+
+class Refusal(Model):
+    """Why a token is not good here, for the operator's log: whoever brought it is not told."""
+
+    reason: RefusalReason
+    key: str | None = None
+    """The id of the key that the token names; None where it names none, or no id that could be written down."""
+
+
 class CannotJudge(Exception):
     """Whether a token is good cannot be told now: its issuer does not answer as it should."""
 
 
 class TokenCheck(ABC):
     @abstractmethod
-    async def identify(self, token: SecretStr) -> Identity | None:
+    async def identify(self, token: SecretStr) -> Identity | Refusal:
         """
-        Return whose *token* it is; None where it is not good here, for whatever reason.
+        Return whose *token* it is, or why it is not good here.
 
         Raises:
             CannotJudge: Its issuer is needed, and does not answer.

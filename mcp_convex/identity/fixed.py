@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pydantic import SecretStr
 
 from mcp_convex.domain.errors import SettingsInvalid
-from mcp_convex.domain.identity import Identity, TokenCheck
+from mcp_convex.domain.identity import Identity, Refusal, TokenCheck
 
 ISSUER = "tokens-file"
 _SHORTEST = 32
@@ -55,11 +55,11 @@ class FixedTokens(TokenCheck):
             raise _wrong(file, "holds no token, or one token twice", "Give each name a token of its own.")
         return cls(entries)
 
-    async def identify(self, token: SecretStr) -> Identity | None:
+    async def identify(self, token: SecretStr) -> Identity | Refusal:
         given = _digest(token.get_secret_value())
         # All are compared, so that the time says nothing about which.
         found = [entry.identity for entry in self._entries if hmac.compare_digest(entry.digest, given)]
-        return found[0] if found else None
+        return found[0] if found else Refusal(reason="unknown")
 
 
 def _entry(file: Path, number: int, words: list[str], scopes: Collection[str]) -> _Entry:

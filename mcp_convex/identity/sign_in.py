@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import secrets
 from urllib.parse import urlencode
 
 import jwt
 from pydantic import SecretStr
 
-from mcp_convex.domain.identity import Identity, SignIn, SigningIn
+from mcp_convex.domain.identity import Identity, Refusal, SignIn, SigningIn
 from mcp_convex.identity.asking import Issuer
 from mcp_convex.identity.discovery import named_url
 from mcp_convex.identity.keys import IssuerKeys
 from mcp_convex.identity.tokens import Jwts
+
+logger = logging.getLogger(__name__)
 
 
 class OpenIdSignIn(SignIn):
@@ -58,8 +61,11 @@ class OpenIdSignIn(SignIn):
         token = (await self._issuer.post(endpoint, form, *self._client)).get("id_token")
         if not isinstance(token, str):
             return None
-        identity = await self._id_tokens.identify(SecretStr(token))
-        return identity if identity is not None and _is_for(token, begun) else None
+        judged = await self._id_tokens.identify(SecretStr(token))
+        if isinstance(judged, Refusal):
+            logger.warning("ID token refused: %s", judged.reason, extra={"reason": judged.reason, "key": judged.key})
+            return None
+        return judged if _is_for(token, begun) else None
 
 
 def _is_for(verified: str, begun: SigningIn) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jwt
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from mcp_convex.domain.identity import Identity, TokenCheck
+from mcp_convex.domain.identity import Identity, Refusal, RefusalReason, TokenCheck
 from mcp_convex.identity.asking import Issuer
 from mcp_convex.identity.keys import IssuerKeys
 
@@ -26,6 +27,20 @@ BELIEVED_S = 30.0
 _REMEMBERED = 4096
 _MALFORMED = (jwt.PyJWTError, ValueError, RecursionError)
 """What PyJWT raises, and what comes of JSON of a thousand brackets."""
+_REASONS: Sequence[tuple[type[Exception], RefusalReason]] = (
+    (jwt.InvalidSignatureError, "signature"),
+    (jwt.ExpiredSignatureError, "expired"),
+    (jwt.ImmatureSignatureError, "not_yet_valid"),
+    (jwt.InvalidAudienceError, "audience"),
+    (jwt.InvalidIssuerError, "issuer"),
+    (jwt.InvalidAlgorithmError, "algorithm"),
+    (jwt.DecodeError, "malformed"),
+    (jwt.InvalidTokenError, "claims"),
+    (Exception, "malformed"),
+)
+"""What an exception says of the token: the first that fits."""
+_NAMEABLE = re.compile(r"[A-Za-z0-9._:~-]{1,64}")
+"""The ids of keys that a log may show; the rest of a token it may not."""
 
 
 class _Claims(BaseModel):
@@ -56,9 +71,11 @@ class _Claims(BaseModel):
         return [self.aud] if isinstance(self.aud, str) else self.aud
 
     @property
-    def are_current(self) -> bool:
+    def untimely(self) -> Literal["expired", "not_yet_valid"] | None:
         now = time.time()
-        return (self.exp is None or self.exp > now - SKEW_S) and (self.nbf is None or self.nbf < now + SKEW_S)
+        if self.exp is not None and self.exp <= now - SKEW_S:
+            return "expired"
+        return "not_yet_valid" if self.nbf is not None and self.nbf >= now + SKEW_S else None
 
     def identity(self, issuer: str) -> Identity:
         """Return whom *issuer* means by them. Scopes stand in `scope` (RFC 9068), or, with some issuers, in `scp`."""
@@ -93,7 +110,7 @@ class Jwts(TokenCheck):
         self._keys = keys
         self._known: OrderedDict[bytes, _Verified] = OrderedDict()
 
-    async def identify(self, token: SecretStr) -> Identity | None:
+    async def identify(self, token: SecretStr) -> Identity | Refusal:
         encoded = token.get_secret_value()
         digest = hashlib.sha256(encoded.encode()).digest()
         known = self._known.get(digest)
@@ -102,16 +119,20 @@ class Jwts(TokenCheck):
         try:
             header = jwt.get_unverified_header(encoded)
         except _MALFORMED:
-            return None
+            return Refusal(reason="malformed")
+        key_id = header.get("kid")
+        named = key_id if key_id is not None and _NAMEABLE.fullmatch(key_id) else None
         if header.get("alg") not in ALGORITHMS:
-            return None
-        key = await self._keys.find(key_id := header.get("kid"))
-        identity = None if key is None else self._verified(encoded, key)
-        if key is not None and identity is not None:
-            _remember(self._known, digest, _Verified(key_id, key, identity))
-        return identity
+            return Refusal(reason="algorithm", key=named)
+        if (key := await self._keys.find(key_id)) is None:
+            return Refusal(reason="unknown_key", key=named)
+        judged = self._verified(encoded, key)
+        if isinstance(judged, Refusal):
+            return judged.model_copy(update={"key": named})
+        _remember(self._known, digest, _Verified(key_id, key, judged))
+        return judged
 
-    def _verified(self, encoded: str, key: jwt.PyJWK) -> Identity | None:
+    def _verified(self, encoded: str, key: jwt.PyJWK) -> Identity | Refusal:
         try:
             claims = jwt.decode(
                 encoded,
@@ -122,10 +143,10 @@ class Jwts(TokenCheck):
                 leeway=SKEW_S,
                 options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
             )
-        except _MALFORMED:
-            return None
+        except _MALFORMED as exc:
+            return _refusal(exc)
         read = _Claims.read(claims)
-        return None if read is None else read.identity(self._issuer)
+        return Refusal(reason="claims") if read is None else read.identity(self._issuer)
 
 
 class Introspected(TokenCheck):
@@ -142,24 +163,31 @@ class Introspected(TokenCheck):
         self._url = url
         self._client = client
         self._issuer = issuer
-        self._known: OrderedDict[bytes, tuple[float, Identity | None]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[float, _Claims | Refusal]] = OrderedDict()
 
-    async def identify(self, token: SecretStr) -> Identity | None:
+    async def identify(self, token: SecretStr) -> Identity | Refusal:
         digest = hashlib.sha256(token.get_secret_value().encode()).digest()
-        asked_at, identity = self._known.get(digest, (float("-inf"), None))
-        if time.monotonic() - asked_at >= BELIEVED_S:
+        asked_at, told = self._known.get(digest, (float("-inf"), None))
+        if told is None or time.monotonic() - asked_at >= BELIEVED_S:
             form = {"token": token.get_secret_value(), "token_type_hint": "access_token"}
-            identity = self._judged(await self._issuer.post(self._url, form, *self._client))
-            _remember(self._known, digest, (time.monotonic(), identity))
-        return identity
+            told = self._judged(await self._issuer.post(self._url, form, *self._client))
+            _remember(self._known, digest, (time.monotonic(), told))
+        if isinstance(told, Refusal):
+            return told
+        return told.identity(self._name) if told.untimely is None else Refusal(reason=told.untimely)
 
-    def _judged(self, answer: Mapping[str, Any]) -> Identity | None:
-        if answer.get("active") is not True or answer.get("iss", self._name) != self._name:
-            return None
-        claims = _Claims.read(answer)
-        if claims is None or self._audience not in claims.audiences or not claims.are_current:
-            return None
-        return claims.identity(self._name)
+    def _judged(self, answer: Mapping[str, Any]) -> _Claims | Refusal:
+        if answer.get("active") is not True:
+            return Refusal(reason="inactive")
+        if answer.get("iss", self._name) != self._name:
+            return Refusal(reason="issuer")
+        if (claims := _Claims.read(answer)) is None:
+            return Refusal(reason="claims")
+        return claims if self._audience in claims.audiences else Refusal(reason="audience")
+
+
+def _refusal(exc: Exception) -> Refusal:
+    return Refusal(reason=next(reason for kind, reason in _REASONS if isinstance(exc, kind)))
 
 
 def _remember(known: OrderedDict[bytes, T], digest: bytes, answer: T) -> None:

@@ -11,7 +11,7 @@ from pydantic import AnyHttpUrl, SecretStr
 from mcp_convex.boundary.http import Access, exact_url
 from mcp_convex.boundary.listening import host_in_url, is_loopback
 from mcp_convex.domain.errors import SettingsInvalid
-from mcp_convex.domain.identity import Identity, SignIn, TokenCheck
+from mcp_convex.domain.identity import Identity, Refusal, SignIn, TokenCheck
 from mcp_convex.identity.asking import Issuer
 from mcp_convex.identity.fixed import FixedTokens
 from mcp_convex.identity.keys import Freshness, IssuerKeys
@@ -21,6 +21,7 @@ from mcp_convex.settings import Settings
 
 _HERE = ("127.0.0.1:*", "localhost:*", "[::1]:*")
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what is listened on is not decided here
+_OF_AN_ISSUER = ("audience", "jwks_url", "introspection_url", "introspection_client_id", "introspection_client_secret")
 _PAGES_HERE = tuple(f"http://{host}" for host in _HERE)
 
 
@@ -33,6 +34,7 @@ async def opened_access(settings: Settings) -> AsyncGenerator[Access]:
         SettingsInvalid: Strangers could, or the settings do not fit together.
     """
     local = is_loopback(settings.listen_host)
+    _check_issuer(settings)
     if settings.tokens_file is None and settings.issuer is None:
         _check_private(settings)
     _check_pages(settings)
@@ -51,6 +53,22 @@ async def opened_access(settings: Settings) -> AsyncGenerator[Access]:
         )
     finally:
         await issuer.aclose()
+
+
+def _check_issuer(settings: Settings) -> None:
+    """See to it that nothing which says how an issuer's tokens are judged is left aside without a word."""
+    given = [f"MCP_CONVEX_{name.upper()}" for name in _OF_AN_ISSUER if getattr(settings, name) is not None]
+    if settings.issuer is None and given:
+        raise SettingsInvalid(
+            f"There is no issuer whose tokens could be judged by {' and '.join(given)}.",
+            next_step="Set MCP_CONVEX_ISSUER too, or leave them out.",
+        )
+    if settings.introspection_url is None and any("INTROSPECTION" in name for name in given):
+        raise SettingsInvalid(
+            "It is not said where the issuer is to be asked about tokens.",
+            next_step="Set MCP_CONVEX_INTROSPECTION_URL, or leave MCP_CONVEX_INTROSPECTION_CLIENT_ID and"
+            " MCP_CONVEX_INTROSPECTION_CLIENT_SECRET out.",
+        )
 
 
 def _check_private(settings: Settings) -> None:
@@ -134,13 +152,15 @@ def _sign_in(settings: Settings, issuer: Issuer, keys: IssuerKeys | None) -> Sig
 
 
 class _AnyOf(TokenCheck):
-    """Takes the first answer."""
+    """Takes the first that knows the token; why none does, the last one tells."""
 
     def __init__(self, checks: tuple[TokenCheck, ...]) -> None:
         self._checks = checks
 
-    async def identify(self, token: SecretStr) -> Identity | None:
+    async def identify(self, token: SecretStr) -> Identity | Refusal:
+        judged: Identity | Refusal = Refusal(reason="unknown")
         for check in self._checks:
-            if (identity := await check.identify(token)) is not None:
-                return identity
-        return None
+            judged = await check.identify(token)
+            if isinstance(judged, Identity):
+                break
+        return judged

@@ -43,6 +43,17 @@ HEADERS = {
     "Mcp-Method": "server/discover",
 }
 """Of a request as small as the sessionless era has one."""
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+"""What begins a session of the handshake era."""
 
 
 @dataclass

@@ -27,7 +27,7 @@ async def test_each_token_names_its_principal_and_its_scopes(tmp_path):
 
     assert ("tokens-file alice", {"convex"}) == (alice.principal, alice.scopes)
     assert ("tokens-file bob", {"convex", "convex:read"}) == (bob.principal, bob.scopes)
-    assert await check.identify(SecretStr("c" * 32)) is None
+    assert "unknown" == (await check.identify(SecretStr("c" * 32))).reason
     assert ALICE not in repr(vars(check))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import httpx2
 import pytest
@@ -10,8 +11,10 @@ from mcp.shared.exceptions import MCPError
 from starlette.responses import Response
 
 from mcp_convex.boundary import Effect
+from mcp_convex.domain.errors import SettingsInvalid
+from mcp_convex.server.access import opened_access
 from mcp_convex.tools import TOOLSETS
-from tests.doubles.hosting import DISCOVER, HEADERS, hosted, hosted_settings, tokens_file
+from tests.doubles.hosting import DISCOVER, HEADERS, INITIALIZE, hosted, hosted_settings, tokens_file
 from tests.doubles.issuer import AUDIENCE, CLIENT
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +59,18 @@ async def test_a_token_for_another_server_is_as_good_as_none(host, issuer):
     assert 401 == (await post(host, issuer.token(aud="https://another.example.test/mcp"))).status_code
     assert 401 == (await post(host, "x" * 20_000)).status_code
     assert 200 == (await post(host, issuer.token())).status_code
+
+
+async def test_why_a_token_is_refused_is_logged_and_not_what_it_says(host, issuer, caplog):
+    token = issuer.token("c4n4ry", aud="https://c4n4ry.example.test/mcp")
+
+    answer = await post(host, token)
+
+    (line,) = [record for record in caplog.records if record.name.startswith("mcp_convex")]
+    assert ("token refused: audience, key first", logging.WARNING) == (line.getMessage(), line.levelno)
+    assert ("audience", "first") == (line.reason, line.key)
+    assert not [said for said in ("c4n4ry", token) if said in caplog.text]
+    assert "audience" not in answer.text + str(answer.headers)
 
 
 async def test_a_token_without_the_scope_is_told_which_it_lacks(host, issuer):
@@ -163,19 +178,9 @@ async def test_pages_that_could_be_phished_are_refused(host, issuer, mode):
 
 
 async def test_a_session_is_of_no_use_to_another_principal(host, issuer):
-    initialize = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "test", "version": "1"},
-        },
-    }
     old = {"Accept": HEADERS["Accept"]}
     async with host.http(issuer.token("alice"), **old) as alice, host.http(issuer.token("mallory"), **old) as mallory:
-        begun = await alice.post(host.url, json=initialize)
+        begun = await alice.post(host.url, json=INITIALIZE)
         session = {"Mcp-Session-Id": begun.headers["mcp-session-id"]}
         listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
 
@@ -218,6 +223,28 @@ async def test_settings_that_would_let_strangers_in_are_refused(tmp_path, flags)
             pass
     (only,) = refused.value.exceptions
     assert only.code in {"settings_invalid", "isolation_unavailable"}
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"audience": AUDIENCE},
+        {"jwks_url": "https://issuer.example.test/keys"},
+        {"introspection_url": "https://issuer.example.test/introspect", "audience": AUDIENCE},
+        {"introspection_client_id": CLIENT[0]},
+        {"introspection_client_id": CLIENT[0], "issuer": "https://issuer.example.test", "public_url": AUDIENCE},
+    ],
+    ids=json.dumps,
+)
+@pytest.mark.parametrize("other", ["", "tokens_file"])
+async def test_what_would_be_left_aside_without_an_issuer_is_refused_at_the_start(tmp_path, flags, other):
+    file, _ = tokens_file(tmp_path, "alice")
+    with pytest.raises(SettingsInvalid) as refused:
+        async with opened_access(hosted_settings(tmp_path, **flags, **({other: str(file)} if other else {}))):
+            pass
+    said = f"{refused.value.message} {refused.value.next_step}"
+    assert all(f"MCP_CONVEX_{name.upper()}" in said for name in flags.keys() - {"issuer", "public_url"})
+    assert "leave" in refused.value.next_step
 
 
 async def test_tokens_of_a_file_and_of_an_issuer_are_good_side_by_side(tmp_path, issuer):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import anyio
+import httpx2
 import pytest
 
-from tests.doubles.hosting import DISCOVER, HEADERS, hosted, hosted_settings, tokens_file
+from tests.doubles.hosting import DISCOVER, HEADERS, INITIALIZE, hosted, hosted_settings, tokens_file
 
 pytestmark = pytest.mark.anyio
 
@@ -54,13 +57,30 @@ async def test_without_tokens_a_server_on_loopback_takes_everybody_for_the_same_
         assert {"convex/auto.ts", "convex/legacy.ts"} == {entry["path"] for entry in files}
 
 
-async def test_a_stream_that_a_client_holds_open_does_not_keep_a_server_from_ending(tmp_path):
-    listening = {**DISCOVER, "method": "subscriptions/listen"}
-    listening["params"] = {**DISCOVER["params"], "notifications": {"toolsListChanged": True}}
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_who_follows_something_is_told_when_the_server_ends_and_does_not_hold_it_up(tmp_path, mode):
     with anyio.fail_after(60):
         async with (
             hosted(hosted_settings(tmp_path, drain_s="600")) as running,
-            running.http(None, **{**HEADERS, "Mcp-Method": "subscriptions/listen"}) as http,
+            running.http(None, Accept=HEADERS["Accept"]) as http,
         ):
-            stream = await http.send(http.build_request("POST", running.url, json=listening), stream=True)
+            stream = await http.send(await held_open(running, http, mode), stream=True)
             assert 200 == stream.status_code
+            running.stopping.set()
+            said = [line async for line in stream.aiter_lines()]  # which fails where the connection is broken off
+
+    if mode == "auto":
+        last = json.loads(next(line for line in reversed(said) if line.startswith("data: ")).removeprefix("data: "))
+        assert ("the-stream", True) == (last["id"], "result" in last), said
+
+
+async def held_open(host, http, mode: str) -> httpx2.Request:
+    """Return what opens a stream that says what has changed."""
+    if mode == "auto":
+        listening = {**DISCOVER, "id": "the-stream", "method": "subscriptions/listen"}
+        listening["params"] = {**DISCOVER["params"], "notifications": {"toolsListChanged": True}}
+        headers = {**HEADERS, "Mcp-Method": "subscriptions/listen"}
+        return http.build_request("POST", host.url, json=listening, headers=headers)
+    begun = await http.post(host.url, json=INITIALIZE)
+    session = {"Mcp-Session-Id": begun.headers["mcp-session-id"], "Accept": "text/event-stream"}
+    return http.build_request("GET", host.url, headers=session)
