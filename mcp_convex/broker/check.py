@@ -14,11 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import ValidationError
-
-from mcp_convex.broker import verdicts
 from mcp_convex.broker.answers import Answer, said
-from mcp_convex.broker.confinement import strays
 from mcp_convex.broker.session import Call, Session
 from mcp_convex.broker.steps import CANONICAL_URLS, CONFIG_HASHES, START_PUSH, WAIT_FOR_SCHEMA
 from mcp_convex.broker.verdicts import Ended
@@ -59,12 +55,7 @@ class CheckSession(Session):
 
     async def _start_push(self, call: Call) -> Answer:
         await self._advance("starting")
-        try:
-            request = PushRequest.model_validate_json(call.body)
-        except ValidationError as exc:
-            raise verdicts.out_of_order(call.step) from exc
-        if outside := strays(request, self._terms):
-            raise Ended("source", outside)
+        request = self._confined(call)
         if request.is_empty:
             self._keep(EMPTY)
         await self._advance("type check")

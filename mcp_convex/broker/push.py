@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from mcp_convex.broker import verdicts
 from mcp_convex.broker.answers import Answer, said
 from mcp_convex.broker.changes import Before, Hashes, changes_of, pushed_contents, pushed_hashes
-from mcp_convex.broker.confinement import strays
 from mcp_convex.broker.consent import consent_needed
 from mcp_convex.broker.contents import Contents, ContentsMemory
 from mcp_convex.broker.exchange import spliced, with_key
@@ -35,7 +34,6 @@ from mcp_convex.broker.wire import (
     CanonicalUrls,
     ConfigHashes,
     PushFinished,
-    PushRequest,
     PushStarted,
     SchemaForecast,
     SchemaStatus,
@@ -242,21 +240,6 @@ class PushSession(Session):
         if self._start is None:
             raise verdicts.out_of_order(call.step)
         return self._start
-
-    def _confined(self, call: Call) -> PushRequest:
-        """
-        Return what is pushed, all of which comes from the project.
-
-        Raises:
-            Ended: Something does not, or the body is not a push.
-        """
-        try:
-            request = PushRequest.model_validate_json(call.body)
-        except ValidationError as exc:
-            raise verdicts.out_of_order(call.step) from exc
-        if outside := strays(request, self._terms):
-            raise Ended("source", outside)
-        return request
 
     async def _asked(self, call: Call, body: bytes | None, shape: type[W], *, hide: bool = True) -> tuple[Reply, W]:
         """

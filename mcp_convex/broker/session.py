@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from mcp_convex.broker import verdicts
 from mcp_convex.broker.answers import Answer, said
+from mcp_convex.broker.confinement import strays
 from mcp_convex.broker.packing import BodyCutOff, BodyTooLarge, BodyUnreadable
 from mcp_convex.broker.steps import REPORT_PUSH_COMPLETED, STEPS, Step
 from mcp_convex.broker.upstream import Deadline
 from mcp_convex.broker.verdicts import Ended
-from mcp_convex.broker.wire import Keyed
+from mcp_convex.broker.wire import Keyed, PushRequest
 from mcp_convex.domain.ports import GateSession, OnStage, PushTerms
 from mcp_convex.domain.pushes import STAGES, Changes, Diagnostic, FailureClass, GateVerdict, Stage
 from mcp_convex.domain.secrets import PlaceholderValue
@@ -165,3 +166,18 @@ class Session(GateSession):
             raise verdicts.out_of_order(call.step) from exc
         if not hmac.compare_digest(key.encode(), self.placeholder.get_secret_value().encode()):
             raise verdicts.out_of_order(call.step)
+
+    def _confined(self, call: Call) -> PushRequest:
+        """
+        Return what is pushed, all of which comes from the project.
+
+        Raises:
+            Ended: Something does not, or the body is not a push.
+        """
+        try:
+            request = PushRequest.model_validate_json(call.body)
+        except ValidationError as exc:
+            raise verdicts.out_of_order(call.step) from exc
+        if outside := strays(request, self._terms):
+            raise Ended("source", outside)
+        return request
