@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
+from mcp_convex.domain.models import PrincipalId, WorkspaceId
+from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import PagePerson, Pages
 from mcp_convex.server.adapters import Adapters
 from mcp_convex.server.place import Place, find_asset
@@ -66,7 +69,8 @@ async def wired(
     shown = hosted or local_pages
     pages = PageService(adapters.store.pages, shown, owner=place.owner)
     grants = GrantService(_grant_ports(adapters), targets, callback_url=shown.callback_url)
-    services = _services(settings, place, adapters, targets, (pages, grants))
+    given = _Given(settings, place, adapters, targets, KnownEnvVars(targets))
+    services = _services(given, pages, grants)
     desk = desk_of(services, ThisAccount())
     try:
         yield services
@@ -76,72 +80,52 @@ async def wired(
         await local_pages.aclose()
 
 
-def _services(
-    settings: Settings,
-    place: Place,
-    adapters: Adapters,
-    targets: TargetService,
-    asking: tuple[PageService, GrantService],
-) -> Services:
-    pages, grants = asking
-    api, sandbox, store = adapters.api, adapters.sandbox, adapters.store
-    policy, owner = settings.policy, place.owner
-    pushing = PushPorts(
-        sandbox=sandbox,
-        api=api,
-        pushes=store.pushes,
-        announcements=adapters.announcements,
-        dev_servers=store.dev_servers,
-    )
-    making = ProvisioningBounds(lease_s=settings.push_lease_s)
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What every service is built from."""
+
+    settings: Settings
+    place: Place
+    adapters: Adapters
+    targets: TargetService
+    known: KnownEnvVars
+
+    @property
+    def policy(self) -> Policy:
+        return self.settings.policy
+
+    @property
+    def owner(self) -> tuple[PrincipalId, WorkspaceId]:
+        return self.place.owner
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """The services that write a workspace's sources and push them."""
+
+    files: FileService
+    snapshots: SnapshotService
+    pushes: PushService
+    audit: AuditService
+    dev_servers: DevServerService
+
+
+def _services(given: _Given, pages: PageService, grants: GrantService) -> Services:
+    adapters, targets, policy, owner = given.adapters, given.targets, given.policy, given.owner
+    api, sandbox, store, known = adapters.api, adapters.sandbox, adapters.store, given.known
+    sources = _sources(given)
+    templates = TemplateService(find_asset("resources/templates"), sources.files)
     connecting = ConnectionPorts(store=adapters.connections, api=adapters.management)
-    provisioning = ProvisioningPorts(
-        api=adapters.management,
-        connections=adapters.connections,
-        runs=store.provisioning,
-        leases=store.leases,
-        sandbox=sandbox,
-    )
-
-    def on_written() -> None:
-        cli.arm()
-        dev_servers.wrote()
-
-    snapshots = SnapshotService(
-        SnapshotPorts(sandbox=sandbox, store=store.snapshots, api=api, on_written=on_written),
-        targets,
-        policy,
-        owner=owner,
-    )
-    cli_ports = CliPorts(
-        sandbox=sandbox, gate=adapters.gate, leases=store.leases, turn=adapters.turn, checks=adapters.checks
-    )
-    cli = CliRuns(cli_ports, snapshots, workspace=owner[1], lease_s=settings.push_lease_s, armed=settings.armed_pushes)
-    known = KnownEnvVars(targets)
-    files = FileService(sandbox, ChangeChecks(adapters.checks, sandbox, known), policy, on_written=on_written)
-    parts = PushParts(cli=cli, targets=targets, snapshots=snapshots)
-    templates = TemplateService(find_asset("resources/templates"), files)
-    pushes = PushService(pushing, parts, policy, owner=owner, deadline_s=settings.push_deadline_s)
-    dev_ports = DevServerPorts(
-        sandbox=sandbox,
-        api=api,
-        store=store.dev_servers,
-        leases=store.leases,
-        announcements=adapters.announcements,
-    )
-    audit = AuditService(store.audit, targets, owner=owner[0])
-    dev_parts = DevServerParts(pushes=pushes, snapshots=snapshots, targets=targets, audit=audit)
-    dev_servers = DevServerService(dev_ports, dev_parts, policy, owner=owner)
     connections = ConnectionService(connecting, pages, targets, owner=owner[0])
     checking = SourceCheckPorts(checks=adapters.checks, sandbox=sandbox, api=api, known=known)
     return Services(
-        files=files,
-        source_checks=SourceCheckService(checking, pushes, targets),
+        files=sources.files,
+        source_checks=SourceCheckService(checking, sources.pushes, targets),
         templates=templates,
         docs=DocService(find_asset("resources/guidelines"), templates, FtsPassageIndex),
-        pushes=pushes,
-        dev_servers=dev_servers,
-        snapshots=snapshots,
+        pushes=sources.pushes,
+        dev_servers=sources.dev_servers,
+        snapshots=sources.snapshots,
         functions=FunctionService(api, targets, policy),
         data=DataService(api, targets, Cursors(store.cursors, owner=owner)),
         logs=LogService(api, targets),
@@ -149,12 +133,92 @@ def _services(
         connections=connections,
         grants=grants,
         pages=pages,
-        projects=ProjectService(provisioning, targets, policy, owner=owner, bounds=making),
+        projects=_projects(given),
         env_vars=EnvVarService(EnvVarPorts(api=api, sandbox=sandbox, known=known), targets, pages, policy, owner=owner),
         auth_keys=AuthKeyService(api, targets, policy),
-        audit=audit,
-        overview=OverviewService(connections=connections, dev_servers=dev_servers, pushes=pushes),
+        audit=sources.audit,
+        overview=OverviewService(connections=connections, dev_servers=sources.dev_servers, pushes=sources.pushes),
     )
+
+
+def _sources(given: _Given) -> _Sources:
+    adapters, policy, owner = given.adapters, given.policy, given.owner
+    sandbox, store = adapters.sandbox, adapters.store
+
+    def on_written() -> None:
+        cli.arm()
+        dev_servers.wrote()
+
+    kept = SnapshotPorts(sandbox=sandbox, store=store.snapshots, api=adapters.api, on_written=on_written)
+    snapshots = SnapshotService(kept, given.targets, policy, owner=owner)
+    cli = _cli(given, snapshots)
+    pushes = _pushes(given, PushParts(cli=cli, targets=given.targets, snapshots=snapshots))
+    audit = AuditService(store.audit, given.targets, owner=owner[0])
+    parts = DevServerParts(pushes=pushes, snapshots=snapshots, targets=given.targets, audit=audit)
+    dev_servers = _dev_servers(given, parts)
+    checks = ChangeChecks(adapters.checks, sandbox, given.known)
+    return _Sources(
+        files=FileService(sandbox, checks, policy, on_written=on_written),
+        snapshots=snapshots,
+        pushes=pushes,
+        audit=audit,
+        dev_servers=dev_servers,
+    )
+
+
+def _cli(given: _Given, snapshots: SnapshotService) -> CliRuns:
+    adapters, settings = given.adapters, given.settings
+    ports = CliPorts(
+        sandbox=adapters.sandbox,
+        gate=adapters.gate,
+        leases=adapters.store.leases,
+        turn=adapters.turn,
+        checks=adapters.checks,
+    )
+    return CliRuns(
+        ports,
+        snapshots,
+        workspace=given.owner[1],
+        lease_s=settings.push_lease_s,
+        armed=settings.armed_pushes,
+    )
+
+
+def _pushes(given: _Given, parts: PushParts) -> PushService:
+    adapters = given.adapters
+    ports = PushPorts(
+        sandbox=adapters.sandbox,
+        api=adapters.api,
+        pushes=adapters.store.pushes,
+        announcements=adapters.announcements,
+        dev_servers=adapters.store.dev_servers,
+    )
+    return PushService(ports, parts, given.policy, owner=given.owner, deadline_s=given.settings.push_deadline_s)
+
+
+def _dev_servers(given: _Given, parts: DevServerParts) -> DevServerService:
+    adapters = given.adapters
+    ports = DevServerPorts(
+        sandbox=adapters.sandbox,
+        api=adapters.api,
+        store=adapters.store.dev_servers,
+        leases=adapters.store.leases,
+        announcements=adapters.announcements,
+    )
+    return DevServerService(ports, parts, given.policy, owner=given.owner)
+
+
+def _projects(given: _Given) -> ProjectService:
+    adapters = given.adapters
+    ports = ProvisioningPorts(
+        api=adapters.management,
+        connections=adapters.connections,
+        runs=adapters.store.provisioning,
+        leases=adapters.store.leases,
+        sandbox=adapters.sandbox,
+    )
+    bounds = ProvisioningBounds(lease_s=given.settings.push_lease_s)
+    return ProjectService(ports, given.targets, given.policy, owner=given.owner, bounds=bounds)
 
 
 def desk_of(services: Services, person: PagePerson) -> Desk:
