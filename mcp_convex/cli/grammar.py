@@ -13,9 +13,11 @@ from typing_extensions import override
 from mcp_convex import __version__
 from mcp_convex.cli import commands
 from mcp_convex.domain.errors import InvalidArguments
-from mcp_convex.settings import describe
+from mcp_convex.settings import Knob, describe
 
 _OPTION = re.compile(r"--?[A-Za-z]")
+Takes = Callable[[Knob], bool]
+"""Says whether a setting changes what a command does."""
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -33,8 +35,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         sub = parsers.add_parser(each.name, help=each.summary, description=each.summary, usage=_usage(each))
         sub.set_defaults(command=each.run)
         each.options(sub)
-        _add_settings(sub)
-    _add_settings(parser)
+        _add_settings(sub, each.takes)
+    _add_settings(parser, _a_workspaces)
     # An option that nobody knows would take the value after it for a command.
     first = next((at for at, word in enumerate(argv) if word in parsers.choices), len(argv))
     parser.check_options(argv[:first])
@@ -92,12 +94,15 @@ def _usage(each: _Command) -> str:
     return " ".join(part for part in ("%(prog)s", each.action, "[OPTION ...]") if part)
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("settings", "Each is also an environment variable.")
+def _add_settings(parser: argparse.ArgumentParser, is_taken: Takes) -> None:
+    """Let every setting be named, so that all commands can be given the same ones, and list those that it goes by."""
+    group = parser.add_argument_group(
+        "settings", "Each is also an environment variable. Those of other commands may be named, and change nothing."
+    )
     for setting in describe():
         if setting.flag is None:
             continue
-        text = f"{setting.description} [{setting.env}]".replace("%", "%%")
+        text = f"{setting.description} [{setting.env}]".replace("%", "%%") if is_taken(setting) else argparse.SUPPRESS
         if setting.is_switch:
             group.add_argument(
                 setting.flag,
@@ -108,6 +113,18 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
             )
         else:
             group.add_argument(setting.flag, dest=setting.name, metavar="VALUE", default=argparse.SUPPRESS, help=text)
+
+
+def _a_workspaces(setting: Knob) -> bool:
+    return not setting.only_serve
+
+
+def _a_servers(setting: Knob) -> bool:
+    return setting.name not in {"workspace", "pages_port", "embedded_port"}  # it has many, and its pages are its own
+
+
+def _only(*names: str) -> Takes:
+    return lambda setting: setting.name in {*names, "log_level", "log_format", "traces"}
 
 
 def _no_more(_: argparse.ArgumentParser) -> None:
@@ -172,12 +189,20 @@ class _Command(NamedTuple):
     options: Callable[[argparse.ArgumentParser], None] = _no_more
     action: str = ""
     """What has to stand behind the name."""
+    takes: Takes = _a_workspaces
 
 
 _ABOUT = "An MCP server with which an agent gives an app a Convex backend. Without a command: serve stdio."
 _COMMANDS = (
-    _Command("serve", "Serve many principals over Streamable HTTP until told to end.", commands.serve),
-    _Command("demo", "Do the main job once, in a workspace of its own, and show each call.", commands.demo),
+    _Command(
+        "serve", "Serve many principals over Streamable HTTP until told to end.", commands.serve, takes=_a_servers
+    ),
+    _Command(
+        "demo",
+        "Do the main job once, in a workspace of its own, and show each call.",
+        commands.demo,
+        takes=_only("isolation"),
+    ),
     _Command("doctor", "Say what this machine lacks.", commands.doctor),
     _Command("init", "Write the example functions into the workspace.", commands.init),
     _Command(
@@ -191,14 +216,34 @@ _COMMANDS = (
     _Command(
         "set-up-auth", "Give the deployment the keys that Convex Auth needs.", commands.set_up_auth, _auth_options
     ),
-    _Command("keys", "Replace the key that encrypts stored credentials.", commands.keys, _keys_options, "rotate"),
-    _Command("audit", "Export what every principal's calls have changed.", commands.audit, _audit_options, "export"),
+    _Command(
+        "keys",
+        "Replace the key that encrypts stored credentials.",
+        commands.keys,
+        _keys_options,
+        "rotate",
+        takes=_only("data_dir"),
+    ),
+    _Command(
+        "audit",
+        "Export what every principal's calls have changed.",
+        commands.audit,
+        _audit_options,
+        "export",
+        takes=_only("data_dir", "database_connections"),
+    ),
     _Command(
         "e2b",
         "Look after the account at E2B in which workspaces have their sandboxes.",
         commands.e2b,
         _e2b_options,
         "check|build-template",
+        takes=_only("e2b_template", "e2b_internet", "e2b_api_url", "e2b_sandbox_url"),
     ),
-    _Command("embedded", "Serve the workspace's embedded deployment until interrupted.", commands.embedded),
+    _Command(
+        "embedded",
+        "Serve the workspace's embedded deployment until interrupted.",
+        commands.embedded,
+        takes=_only("data_dir", "workspace", "isolation", "embedded_port"),
+    ),
 )

@@ -28,6 +28,8 @@ class Knob(NamedTuple):
     description: str
     is_switch: bool
     is_secret: bool
+    only_serve: bool
+    """Whether it changes nothing but what `mcp-convex serve` does."""
 
     @property
     def flag(self) -> str | None:
@@ -53,6 +55,8 @@ def describe() -> Iterator[Knob]:
             is_switch=field.annotation is bool,
             # Told by its type, so that none can be forgotten.
             is_secret="Secret" in repr(field.annotation),
+            # Told by what people read of it, for the same reason.
+            only_serve=(field.description or "").startswith("`serve`: "),
         )
 
 

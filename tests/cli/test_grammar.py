@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mcp_convex.cli import EXIT_REFUSED, run
+from mcp_convex.cli.grammar import parse
+from mcp_convex.settings import describe
 
 WRONG = {
     "--isolatoin none": "There is no option `--isolatoin`; the nearest is `--isolation`.",
@@ -46,3 +48,31 @@ def test_the_help_is_there_and_begins_with_one_line_of_usage(line, capsys):
     usage, blank, *_ = capsys.readouterr().out.splitlines()
     assert usage.startswith("usage: mcp-convex")
     assert not blank
+
+
+EVERYWHERE = {"log_level", "log_format", "traces"}
+OF_A_WORKSPACE = {setting.name for setting in describe() if setting.flag and not setting.only_serve}
+TAKES = {
+    "": OF_A_WORKSPACE,
+    "push": OF_A_WORKSPACE,
+    "serve": {setting.name for setting in describe() if setting.flag} - {"workspace", "pages_port", "embedded_port"},
+    "demo": EVERYWHERE | {"isolation"},
+    "keys": EVERYWHERE | {"data_dir"},
+    "audit": EVERYWHERE | {"data_dir", "database_connections"},
+    "e2b": EVERYWHERE | {"e2b_template", "e2b_internet", "e2b_api_url", "e2b_sandbox_url"},
+    "embedded": EVERYWHERE | {"data_dir", "workspace", "isolation", "embedded_port"},
+}
+
+
+@pytest.mark.parametrize("command", TAKES)
+def test_the_help_of_a_command_lists_the_settings_that_it_goes_by_and_no_others(command, capsys):
+    with pytest.raises(SystemExit):
+        run([*command.split(), "--help"])
+
+    _, _, said = capsys.readouterr().out.partition("\nsettings:\n")
+    listed = {setting.name for setting in describe() if f"[{setting.env}]" in " ".join(said.split())}
+    assert TAKES[command] == listed
+
+
+def test_a_setting_that_a_command_does_not_go_by_may_be_named_all_the_same():
+    assert "8000" == parse(["push", "--listen-port", "8000"]).listen_port
