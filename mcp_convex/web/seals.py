@@ -9,6 +9,9 @@ from typing import Any
 
 import jwt
 
+_SKEW_S = 60
+"""Seconds by which the clocks of servers may differ that share the keys. A ticket ends by the database's clock, too."""
+
 
 class Seal:
     """Seals with the first of *keys*, and opens what any of them has sealed."""
@@ -24,5 +27,7 @@ class Seal:
         """Return what was said for *use*; None where it was not, or too long ago."""
         for key in self._keys if sealed else ():
             with suppress(jwt.PyJWTError, ValueError):
-                return jwt.decode(sealed or "", key, algorithms=["HS256"], audience=use, options={"require": ["exp"]})
+                return jwt.decode(
+                    sealed or "", key, algorithms=["HS256"], audience=use, leeway=_SKEW_S, options={"require": ["exp"]}
+                )
         return None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import copy
+import json
+import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx2
@@ -92,6 +97,17 @@ class Hosted:
         ):
             yield World(client=client, settings=self.settings, era=mode)
 
+    async def tool(self, token: str, name: str, arguments: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+        """Call a tool as a client of the sessionless era does that can show links, and return the whole answer."""
+        request = copy.deepcopy(DISCOVER) | {"method": "tools/call"}
+        request["params"] |= {"name": name, "arguments": arguments or {}, **more}
+        request["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = {"elicitation": {"url": {}}}
+        async with self.http(token, **HEADERS | {"Mcp-Method": "tools/call", "Mcp-Name": name}) as http:
+            answer = await http.post(self.url, json=request)
+        assert answer.status_code < 500, answer.text
+        text = answer.text
+        return json.loads(text.splitlines()[-1].removeprefix("data: ") if "data: " in text else text)
+
 
 def hosted_settings(folder: Path, environ: Mapping[str, str] | None = None, **flags: str) -> Settings:
     """Return settings for a server below *folder*, at a port that is free."""
@@ -112,6 +128,7 @@ def consenting(folder: Path, cloud: FakeCloud, issuer: FakeIssuer | None = None,
         "DASHBOARD_HOST": cloud.url,
         "CONVEX_OAUTH_CLIENT_ID": cloud.consent.client_id,
         "CONVEX_OAUTH_CLIENT_SECRET": cloud.consent.client_secret,
+        "MCP_CONVEX_ENCRYPTION_KEYS": base64.b64encode(os.urandom(32)).decode(),
     }
     if issuer is not None:
         environ["MCP_CONVEX_SIGN_IN_CLIENT_SECRET"] = SIGN_IN[1]

@@ -17,7 +17,7 @@ from mcp_convex.domain.identity import CannotJudge, Identity
 from mcp_convex.identity.asking import LARGEST_ANSWER, Issuer
 from mcp_convex.identity.keys import Freshness, IssuerKeys
 from mcp_convex.identity.tokens import Introspected, Jwts
-from tests.doubles.issuer import AUDIENCE, CLIENT, fake_issuer
+from tests.doubles.issuer import AUDIENCE, CLIENT
 
 pytestmark = pytest.mark.anyio
 
@@ -31,13 +31,15 @@ NONSENSE = {
 }
 
 
-@pytest.fixture
-async def issuer(anyio_backend):
-    async with fake_issuer() as running:
-        yield running
+@pytest.fixture(autouse=True)
+def nothing_happened_yet(issuer):
+    issuer.asked.clear()
+    issuer.opaque.clear()
+    issuer.misbehave = None
+    issuer.rotate("first")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def http(anyio_backend):
     client = Issuer()
     yield client

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
-from typing import Any
-
 import anyio
 import pytest
 from starlette.applications import Starlette
@@ -15,7 +11,7 @@ from starlette.routing import Route
 from tests.doubles.backend import code, said
 from tests.doubles.cloud import approve, fake_cloud
 from tests.doubles.deployment import served
-from tests.doubles.hosting import DISCOVER, HEADERS, consenting, hosted
+from tests.doubles.hosting import HEADERS, consenting, hosted
 from tests.doubles.office import Browser
 from tests.doubles.raw import exchange
 
@@ -54,27 +50,16 @@ async def let_in(host, browser: Browser, token: str) -> str:
     return (await browser.get((await said(host, token, "connect"))["url"])).headers["location"]
 
 
-async def tool(host, token: str, name: str, arguments: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    """Call a tool as a client of the sessionless era does that can show links, and return the whole answer."""
-    request = copy.deepcopy(DISCOVER) | {"method": "tools/call"}
-    request["params"] |= {"name": name, "arguments": arguments or {}, **more}
-    request["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = {"elicitation": {"url": {}}}
-    async with host.http(token, **HEADERS | {"Mcp-Method": "tools/call", "Mcp-Name": name}) as http:
-        answer = await http.post(host.url, json=request)
-    assert answer.status_code < 500, answer.text
-    return json.loads(answer.text.splitlines()[-1].removeprefix("data: ") if "data: " in answer.text else answer.text)
-
-
 async def test_what_a_client_carries_between_rounds_is_good_for_its_principal_and_its_call_only(host, issuer):
     alice = issuer.token("alice")
-    state = (await tool(host, alice, "connect"))["result"]["requestState"]
+    state = (await host.tool(alice, "connect"))["result"]["requestState"]
     done = {"page": {"action": "accept"}}
     spoilt = state[:-8] + state[-8:][::-1]
     attempts = [
-        await tool(host, issuer.token("mallory"), "connect", requestState=state, inputResponses=done),
-        await tool(host, alice, "connect", {"scope": "project"}, requestState=state, inputResponses=done),
-        await tool(host, alice, "request_env_var", {"name": "A", "why": "b"}, requestState=state, inputResponses=done),
-        await tool(host, alice, "connect", requestState=spoilt, inputResponses=done),
+        await host.tool(issuer.token("mallory"), "connect", requestState=state, inputResponses=done),
+        await host.tool(alice, "connect", {"scope": "project"}, requestState=state, inputResponses=done),
+        await host.tool(alice, "request_env_var", {"name": "A", "why": "b"}, requestState=state, inputResponses=done),
+        await host.tool(alice, "connect", requestState=spoilt, inputResponses=done),
     ]
 
     assert [True] * 4 == ["error" in attempt for attempt in attempts], attempts

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mcp_convex.server.watching import shows_metrics
+from tests.doubles.deployment import Holds, fake_deployment
 from tests.doubles.hosting import DISCOVER, HEADERS, hosted, hosted_settings, tokens_file
 from tests.doubles.postgres import postgres_server
 
@@ -95,6 +96,37 @@ async def test_a_server_whose_store_is_away_is_not_ready_though_it_lives(tmp_pat
                 postgres.start()
                 while await said(http, f"{host.origin}/readyz") != (200, "ready\n"):
                     await anyio.lowlevel.checkpoint()
+
+
+async def test_while_calls_finish_a_server_that_ends_is_not_ready_though_it_lives(tmp_path):
+    file, tokens = tokens_file(tmp_path, "alice")
+    settings = hosted_settings(tmp_path, tokens_file=str(file), drain_s="600")
+    answers: list[dict[str, object]] = []
+    with anyio.fail_after(120):
+        async with (
+            fake_deployment() as deployment,
+            hosted(settings, tokens) as host,
+            host.http(tokens["alice"], **HEADERS) as http,
+            anyio.create_task_group() as tasks,
+        ):
+
+            async def call() -> None:
+                answers.append((await host.tool(tokens["alice"], "list_env_vars"))["result"]["structuredContent"])
+
+            await host.link("tokens-file alice", deployment.reach)
+            deployment.always("list_environment_variables", held := Holds(applies=True))
+            tasks.start_soon(call)
+            await held.reached.wait()
+            assert (200, "ready\n") == await said(http, f"{host.origin}/readyz")  # over a connection that it keeps
+            host.stopping.set()
+            while (ready := await said(http, f"{host.origin}/readyz")) == (200, "ready\n"):
+                pass
+            assert (503, "draining\n") == ready
+            assert (200, "alive\n") == await said(http, f"{host.origin}/healthz")
+            refused = await http.post(host.url, json=DISCOVER)
+            assert (503, "draining") == (refused.status_code, refused.json()["code"])
+            held.released.set()
+    assert [True] == ["env_vars" in answer for answer in answers], answers
 
 
 async def said(http, url: str) -> tuple[int, str]:
