@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mcp import Client
 
-from mcp_convex.settings import load
+from mcp_convex.settings import Settings, load
 from tests.doubles.e2b.box import Box
 from tests.doubles.e2b.cloud import API_KEY, E2BCloud
 from tests.doubles.office import free_port
@@ -26,12 +26,17 @@ class E2BWorld(World):
         return box
 
 
-@asynccontextmanager
-async def opened_e2b(folder: Path, cloud: E2BCloud, **more: object) -> AsyncIterator[E2BWorld]:
-    """Serve a workspace that lives in a sandbox without a network, and pushes to the embedded deployment."""
+def e2b_settings(folder: Path, cloud: E2BCloud, **more: object) -> Settings:
+    """Return settings for a workspace at E2B, and a data directory below *folder*."""
     (folder / "app").mkdir(exist_ok=True)
     flags = {"workspace": folder / "app", "data_dir": folder / "data", "pages_port": free_port(), "sandbox": "e2b"}
     urls = {"e2b_api_url": cloud.url, "e2b_sandbox_url": cloud.url}
-    settings = load({name: str(flag) for name, flag in (flags | urls | more).items()}, {"E2B_API_KEY": API_KEY})
+    return load({name: str(flag) for name, flag in (flags | urls | more).items()}, {"E2B_API_KEY": API_KEY})
+
+
+@asynccontextmanager
+async def opened_e2b(folder: Path, cloud: E2BCloud, **more: object) -> AsyncIterator[E2BWorld]:
+    """Serve a workspace that lives in a sandbox without a network, and pushes to the embedded deployment."""
+    settings = e2b_settings(folder, cloud, **more)
     async with Client(World.server(settings)) as client:
         yield E2BWorld(client=client, settings=settings, era="auto", cloud=cloud)

@@ -148,7 +148,8 @@ class _Broken(Response):
             await send({"type": "http.response.body", "body": self.half, "more_body": True})
             return  # uvicorn closes the connection of an answer that was not completed
         scope["connection"].abort()
-        await asyncio.sleep(0.01)  # until uvicorn has noticed, or it would answer 500
+        while "http.disconnect" != (await receive())["type"]:  # once uvicorn has noticed: it would answer 500 before
+            pass
 
 
 # --- the deployment ----------------------------------------------------------------------------------------------

@@ -88,8 +88,7 @@ async def test_each_principal_is_told_and_what_was_written_goes_live_once_it_is_
 
 async def test_who_waits_for_a_sandbox_that_does_not_come_may_leave_off_and_nobody_else_notices(house):
     host, cloud, _ = house
-    cloud.faults = [Fault("/v2/sandboxes", stalls=True, times=ALL)]
-    cloud.requests.clear()
+    cloud.faults = [stalled := Fault("/v2/sandboxes", stalls=True, times=ALL)]
 
     async def wait() -> None:
         async with host.client(host.tokens["alice"], query="?workspace=another") as world:
@@ -98,8 +97,7 @@ async def test_who_waits_for_a_sandbox_that_does_not_come_may_leave_off_and_nobo
     with anyio.fail_after(60):
         async with anyio.create_task_group() as waiting:
             waiting.start_soon(wait)
-            while not cloud.requests:  # noqa: ASYNC110 - until E2B was asked
-                await anyio.sleep(0.01)
+            await stalled.met.wait()
             async with host.client(host.tokens["bob"]) as world:
                 for tool, arguments in GO_ON.items():
                     await world.content(tool, **arguments)

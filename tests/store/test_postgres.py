@@ -261,7 +261,7 @@ async def test_a_lease_whose_renewal_is_answered_late_is_still_its_holders(postg
         if b"UPDATE 1" in data:
             renewals.append(time.monotonic())
             if len(renewals) == 1:
-                time.sleep(2 * lease_s)  # the whole process stands still
+                time.sleep(2 * lease_s)  # the whole process stands still, and hears of no event
             else:
                 again.set()
         return data

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
 from e2b import E2B
 
+from mcp_convex.server import open_services
+from tests.doubles.deployment import FakeDeployment, Holds, fake_deployment
+from tests.doubles.e2b.box import HOME, Box
 from tests.doubles.e2b.cloud import API_KEY, Fault
 from tests.doubles.e2b.opening import loopback_e2b
 from tests.e2b_world import E2BWorld, opened_e2b
@@ -17,6 +21,8 @@ from tests.world import APP, NOTES
 pytestmark = pytest.mark.anyio
 
 CREATE = "POST /v2/sandboxes"
+ARMED = pytest.mark.parametrize("world", ["true"], ids=["armed"], indirect=True)
+"""For what only the sandbox does, whichever way the CLI was started; there it has more to lose."""
 
 
 @pytest.fixture(scope="module", params=["true", "false"], ids=["armed", "plain"])
@@ -33,6 +39,8 @@ async def world(request, tmp_path_factory, anyio_backend) -> AsyncIterator[E2BWo
 async def app(world) -> None:
     world.cloud.faults.clear()
     await world.write(APP)
+    if not world.cloud.alive:
+        assert "pushed" == (await world.content("push"))["outcome"]
 
 
 async def test_the_main_job_in_one_go(world) -> None:
@@ -66,32 +74,49 @@ async def test_a_type_error_is_located_from_the_root_of_the_workspace(world) -> 
     assert ("convex/notes.ts", 7, "TS2339") == (found["file"], found["line"], found["code"])
 
 
-async def test_the_credential_is_nowhere_in_the_sandbox_while_a_push_runs(world) -> None:
-    await world.content("push")
-    key = next(world.settings.data_dir.glob("embedded/*/*key*")).read_text()
-    seen = await observed(world, world.content("push"))
-    assert "gate|" in seen, "the observer has seen the CLI itself, with what it is given instead"
-    assert key not in seen
-    for secret in (key, API_KEY):
-        holding = [path for path in world.box.home.rglob("*") if path.is_file() and secret in path.read_text("latin-1")]
-        assert [] == holding
+async def test_the_credential_is_nowhere_in_the_sandbox_while_a_push_runs_and_after_it(world) -> None:
+    async with fake_deployment() as deployment, linked(world, deployment):
+        deployment.script("finish_push", held := Holds(applies=True))
+        push = asyncio.create_task(world.content("push"))
+        with anyio.fail_after(60):
+            await held.reached.wait()
+        seen = [await shown(world), written(world.box)]
+        held.released.set()
+        assert "pushed" == (await push)["outcome"]
+        seen += [await shown(world), written(world.box)]
+
+    assert "gate|" in seen[0], "the CLI itself was seen, with what it is given instead"
+    assert "export const top" in seen[1]
+    for secret in (deployment.admin_key.rpartition("|")[2], API_KEY):
+        assert [False] * 4 == [secret in each for each in seen]
 
 
-async def observed(world: E2BWorld, work) -> str:
-    """Return what is to be seen in the box while *work* is done: environments, command lines, E2B's own list."""
+@asynccontextmanager
+async def linked(world: E2BWorld, deployment: FakeDeployment) -> AsyncIterator[None]:
+    """Have pushes go to *deployment* for the block."""
+    async with open_services(world.settings) as services:
+        await services.targets.link(deployment.url, deployment.reach.credential)
+        yield
+        await services.targets.unlink()
+        (world.box.home / "app/.env.local").unlink()  # it names that deployment
+
+
+async def shown(world: E2BWorld) -> str:
+    """Return what there is to be seen of the processes in the box: environments, command lines, E2B's own list."""
     client = E2B(api_key=API_KEY, api_url=world.cloud.url, sandbox_url=world.cloud.url)
     sandbox = await client.AsyncSandbox.connect(world.box.id, timeout=900)
-    task, seen = asyncio.create_task(work), []
-    while not task.done():
-        look = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline ~/.bash_history 2>/dev/null | tr '\\0' '\\n'"
-        seen.append((await sandbox.commands.run(look, timeout=0)).stdout)
-        seen.append(str(await sandbox.commands.list()))
-    assert "pushed" == (await task)["outcome"]
-    return "".join(seen)
+    look = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | tr '\\0' '\\n'"
+    return (await sandbox.commands.run(look, timeout=0)).stdout + str(await sandbox.commands.list())
+
+
+def written(box: Box) -> str:
+    """Return what all files hold that can have been written in *box*, its shells' histories too."""
+    places = (box.root / HOME.lstrip("/"), box.root / "tmp", box.root / "dev/shm")
+    paths = [path for place in places for path in place.rglob("*")]
+    return "".join(path.read_text("latin-1") for path in paths if path.is_file() and not path.is_symlink())
 
 
 async def test_what_something_else_wrote_in_the_sandbox_is_pushed_too(world) -> None:
-    await world.content("push")
     (world.box.home / "app/convex/theirs.ts").write_text(NOTES)
     pushed = await world.content("push")
     assert {"theirs:add", "theirs:top"} <= set(pushed["changes"]["functions"]["added"])
@@ -99,8 +124,8 @@ async def test_what_something_else_wrote_in_the_sandbox_is_pushed_too(world) -> 
     assert "theirs" in (await world.content("read_file", path="convex/theirs.ts"))["path"]
 
 
+@ARMED
 async def test_a_push_after_the_sandbox_vanished_says_so_and_costs_one_create(world) -> None:
-    await world.content("push")
     before = world.cloud.count(CREATE)
     await world.box.end()
     pushed = await world.content("push")
@@ -109,26 +134,23 @@ async def test_a_push_after_the_sandbox_vanished_says_so_and_costs_one_create(wo
     assert before + 1 == world.cloud.count(CREATE)
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        ("list_files", {}),
-        ("read_file", {"path": "convex/notes.ts"}),
-        ("write_files", {"changes": [{"path": "convex/more.ts", "content": "export {};\n"}]}),
-    ],
-)
-async def test_a_tool_that_meets_a_vanished_sandbox_does_its_work_and_says_so_once(world, tool, arguments) -> None:
-    await world.content("push")
+@ARMED
+async def test_tools_that_meet_a_vanished_sandbox_do_their_work_and_say_so_once(world) -> None:
     before = world.cloud.count(CREATE)
     await world.box.end()
-    said = [(await world.call(tool, **arguments)).content[0].text for _ in range(2)]
-    assert [True, False] == ["The sandbox vanished" in text for text in said]
+    more = {"path": "convex/more.ts", "content": "export {};\n"}
+    told = [
+        (await world.call(tool, **arguments)).content[0].text
+        for tool, arguments in (("write_files", {"changes": [more]}), ("read_file", {"path": more["path"]}))
+    ]
+    assert [True, False] == ["The sandbox vanished" in text for text in told]
+    assert "export {};" in told[1]
     assert before == world.cloud.count(CREATE)
 
 
+@ARMED
 @pytest.mark.parametrize(("requests", "befalls"), [(2, "kills"), (6, "kills"), (4, "pauses")])
 async def test_a_push_whose_sandbox_dies_or_pauses_in_the_midst_recovers_by_itself(world, requests, befalls) -> None:
-    await world.content("push")
     before = world.cloud.count(CREATE)
     await world.write({"convex/notes.ts": NOTES.replace("take(3)", f"take({requests})")})
     world.cloud.faults.append(Fault("SendInput", skip=requests, **{befalls: True}))
@@ -137,20 +159,19 @@ async def test_a_push_whose_sandbox_dies_or_pauses_in_the_midst_recovers_by_itse
     assert before + 1 >= world.cloud.count(CREATE)
 
 
-@pytest.mark.parametrize("effect", ["before", "after"])
-async def test_what_the_relay_has_to_send_again_arrives_once(world, effect) -> None:
-    """The connection to the sandbox breaks in the midst: before a message has arrived there, or before that is told."""
-    await world.content("push")
+@ARMED
+async def test_what_the_relay_has_to_send_again_arrives_once(world) -> None:
+    """The connection to the sandbox breaks before a message has arrived there, and before that another has is told."""
     before = world.cloud.count(CREATE)
-    await world.write({"convex/notes.ts": NOTES.replace("take(3)", f"take({len(effect)})")})
-    fault = {"status": 500} if effect == "before" else {"cut_after": 0}
-    world.cloud.faults += [Fault("SendInput", skip=skip, **fault) for skip in (2, 3)]
+    await world.write({"convex/notes.ts": NOTES.replace("take(3)", "take(7)")})
+    world.cloud.faults += [Fault("SendInput", status=500, skip=2), Fault("SendInput", cut_after=0, skip=3)]
     pushed = await world.content("push")
     assert ("pushed", [], before) == (pushed["outcome"], pushed["notes"], world.cloud.count(CREATE))
+    assert [0, 0] == [fault.times for fault in world.cloud.faults]
 
 
+@ARMED
 async def test_a_relay_that_breaks_is_no_push_that_hangs(world) -> None:
-    await world.content("push")
     await world.write({"convex/notes.ts": NOTES.replace("take(3)", "take(9)")})
     world.cloud.faults.append(Fault("SendInput", status=500, skip=3, times=2))
     with anyio.fail_after(60):
@@ -158,10 +179,16 @@ async def test_a_relay_that_breaks_is_no_push_that_hangs(world) -> None:
     assert "pushed" == pushed["outcome"], pushed
 
 
-async def test_a_push_without_room_at_e2b_is_an_error_to_be_repeated(world) -> None:
-    await world.content("push")
+@ARMED
+async def test_a_push_that_gets_no_sandbox_says_whose_turn_it_is(world) -> None:
     await world.box.end()
-    world.cloud.faults.append(Fault(CREATE, status=429, times=9))
-    before = world.cloud.count(CREATE)
-    assert "sandbox_busy" == await world.code("push")
-    assert before + 4 == world.cloud.count(CREATE), "the SDK's own repetitions, and none of ours"
+    for fault, code, creates in (
+        (Fault(CREATE, status=401), "settings_invalid", 1),
+        (Fault(CREATE, status=404), "settings_invalid", 1),
+        (Fault(CREATE, status=429, times=9), "sandbox_busy", 4),  # the SDK's own repetitions, and none of ours
+        (Fault(CREATE, status=503, times=9), "sandbox_busy", 4),
+        (Fault(CREATE, cut_after=0, times=9), "sandbox_lost", 2),
+    ):
+        world.cloud.faults = [fault]
+        before = world.cloud.count(CREATE)
+        assert (code, before + creates) == (await world.code("push"), world.cloud.count(CREATE))

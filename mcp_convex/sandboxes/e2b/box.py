@@ -32,6 +32,13 @@ _LONGEST_LIFETIME_S = 3600
 """What E2B allows to every account."""
 _AT_ONCE = 500
 """Files that one command deletes."""
+_NO_LIMIT = 0
+"""
+Of the SDK's, for a command: `translated` has ours.
+
+Version 2.63 ends an await of whoever called when a `timeout` is over. For a `request_timeout` it waits in a task of
+its own, whose error nobody retrieves before Python 3.12 where the caller is cancelled meanwhile.
+"""
 _LONGEST_MESSAGE = 128 * 1024 * 1024
 """Characters."""
 
@@ -87,7 +94,8 @@ class Box:
         left = list(paths)
         for first in range(0, len(left), _AT_ONCE):
             async with translated(self.patience_s):
-                await self._sandbox.commands.run(f"rm -f -- {shlex.join(left[first : first + _AT_ONCE])}", timeout=0)
+                paths_now = shlex.join(left[first : first + _AT_ONCE])
+                await self._sandbox.commands.run(f"rm -f -- {paths_now}", timeout=_NO_LIMIT, request_timeout=_NO_LIMIT)
 
     async def do(
         self, task: str, request: Message, answers: type[AnswerT], *, within_s: float | None = None
@@ -111,8 +119,8 @@ class Box:
                 background=True,
                 stdin=True,
                 on_stdout=job.hear,
-                # Any other value breaks: the SDK 2.63 ends an await of whoever called when it is over.
-                timeout=0,
+                timeout=_NO_LIMIT,
+                request_timeout=_NO_LIMIT,
                 retain_output=False,
             )
         job.follow(handle)

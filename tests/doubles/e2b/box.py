@@ -54,6 +54,7 @@ class Box:
     """Set while nobody hears what the commands write."""
     _machine: asyncio.subprocess.Process | None = None
     _inside: int = 0
+    """The number of its first process, as the machine knows it."""
 
     def __post_init__(self) -> None:
         self.end_at = self.started_at + timedelta(seconds=self.lifetime_s)
@@ -68,21 +69,25 @@ class Box:
         read, write = os.pipe()
         try:
             self._machine = await asyncio.create_subprocess_exec(
-                *(str(bubblewrap), "--info-fd", str(write), *self._tree(), "/bin/sleep", "infinity"),
+                *(str(bubblewrap), "--info-fd", str(write), *self._tree()),
+                *("/bin/sh", "-c", "echo up; exec /bin/sleep infinity"),
                 pass_fds=[write],
                 stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
                 env={},
             )
         finally:
             os.close(write)
         info = await asyncio.to_thread(_read_all, read)
         self._inside = int(info.partition('"child-pid": ')[2].partition(",")[0].partition("\n")[0])
-        # The first process inside is there before its file tree is.
-        for _ in range(2000):
-            if Path(f"/proc/{self._inside}/root{HOME}/app").is_dir():
-                return
-            await asyncio.sleep(0.002)
-        raise AssertionError("the box did not come up")
+        # The first process inside has a number before it has its file tree, and says a word only in that.
+        assert self._machine.stdout is not None
+        assert b"up\n" == await self._machine.stdout.readline()
+
+    @property
+    def root(self) -> Path:
+        """Where the box's file tree lies on this machine."""
+        return Path(f"/proc/{self._inside}/root")
 
     def extend(self, seconds: float) -> None:
         self.end_at = datetime.now(UTC) + timedelta(seconds=seconds)
@@ -111,10 +116,11 @@ class Box:
         node = find_node().program
         env = {"PATH": f"{node.parent}:/usr/local/bin:/usr/bin:/bin", "HOME": HOME, "USER": "user", **envs}
         assignments = [f"{name}={value}" for name, value in env.items()]
-        shell = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', cwd or HOME, "/usr/bin/env", "-i", *assignments, cmd, *args]
+        shell = ["/bin/sh", "-c", 'echo; cd "$0" && exec "$@"', cwd or HOME]
+        program = ["/usr/bin/env", "-i", *assignments, cmd, *args]
         owner = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
         process = await asyncio.create_subprocess_exec(
-            *("nsenter", "--target", str(self._inside), "--mount", "--pid", "--net", *owner, *shell),
+            *("nsenter", "--target", str(self._inside), "--mount", "--pid", "--net", *owner, *shell, *program),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -155,15 +161,12 @@ class Box:
 
 async def _child(process: asyncio.subprocess.Process) -> int:
     """Return the pid of what nsenter has started: the shell, which alone is ended by a kill, as envd does it."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    for _ in range(1000):
-        with suppress(FileNotFoundError):
-            if found := children.read_text().split():
-                return int(found[0])
-        if process.returncode is not None:
-            break
-        await asyncio.sleep(0.001)
-    return process.pid
+    assert process.stdout is not None
+    await process.stdout.readline()  # with an empty line the shell says that it is there
+    with suppress(FileNotFoundError):
+        if found := Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            return int(found[0])
+    return process.pid  # all is over already
 
 
 async def output(process: asyncio.subprocess.Process, cut: asyncio.Event) -> AsyncIterator[tuple[str, bytes]]:

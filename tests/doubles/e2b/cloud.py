@@ -7,7 +7,7 @@ import itertools
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ class Fault:
     """The sandbox is paused first: its streams are cut, and what runs in it goes on once it is resumed."""
     skip: int = 0
     """How many such requests are served before."""
+    met: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it has befallen a request."""
 
 
 class E2BCloud:
@@ -106,6 +108,7 @@ class E2BCloud:
         self.requests.append(line)
         fault = self._fault(line)
         if fault is not None:
+            fault.met.set()
             await self._misbehave(fault, request)
             if fault.status:
                 answer = {"code": fault.status, "message": fault.message}

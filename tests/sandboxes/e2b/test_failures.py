@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ssl
 from collections.abc import AsyncIterator
 
@@ -129,6 +130,17 @@ async def test_what_the_sdk_raises_is_told_and_a_fault_of_ours_goes_through(thei
         with pytest.raises(type(ours)):
             async with translated(None):
                 raise ours
+
+
+async def test_who_leaves_while_a_process_does_not_start_leaves_no_error_behind(sandbox, cloud) -> None:
+    await sandbox.ensure(no_progress)
+    cloud.faults.append(stalled := Fault(START, stalls=True))
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sandbox.ensure, no_progress)
+            await stalled.met.wait()
+            tasks.cancel_scope.cancel()
+    gc.collect()  # an error that nobody has retrieved fails the test now
 
 
 async def test_a_hostile_program_in_the_sandbox_is_told_as_a_lost_sandbox(sandbox, cloud) -> None:

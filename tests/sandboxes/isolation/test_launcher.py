@@ -35,7 +35,7 @@ async def main(mode, folder, script):
     launch = Launch(["/bin/sh", "-c", script], cwd=Path(folder), env={"PATH": "/usr/bin:/bin"}, writable=[Path(folder)])
     print("starting", flush=True)
     await ConfinedLauncher(mode).start(launch, lambda text: print(text, end="", flush=True))
-    await asyncio.sleep(1000)
+    await asyncio.Event().wait()
 
 asyncio.run(main(*sys.argv[1:]))
 """
