@@ -15,7 +15,9 @@ from mcp_convex.embedded import LocalEmbeddedDeployments
 from mcp_convex.sandboxes import ConfinedLauncher
 from mcp_convex.server import open_services
 from tests.doubles.deployment import Answers, Holds, Says, fake_deployment
+from tests.doubles.e2b.opening import loopback_e2b
 from tests.doubles.following import following
+from tests.e2b_world import e2b_settings
 from tests.world import NOTES, World, make_settings
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +49,11 @@ async def started(settings, era="auto"):
         status = await dev.start()
         assert "pushed" == status["last_push"]["outcome"], status
         yield dev
+
+
+async def told(dev, uri):
+    """Return what the resource *uri* holds."""
+    return json.loads((await dev.world.client.read_resource(uri)).contents[0].text)
 
 
 def watches() -> list[threading.Thread]:
@@ -157,6 +164,32 @@ async def test_it_is_on_again_after_a_restart_and_pushes_what_was_written_meanwh
         assert (await dev.world.content("list_functions", search="meanwhile"))["functions"]
 
 
+async def test_at_e2b_it_goes_on_whatever_becomes_of_the_sandbox_and_of_the_server(tmp_path):
+    async with loopback_e2b(tmp_path / "boxes") as cloud:
+        settings = e2b_settings(tmp_path, cloud)
+        async with started(settings) as dev:
+            await dev.world.write({"convex/ours.ts": NOTES})
+            await dev.until_pushed()
+            app = cloud.alive[0].home / "app/convex"
+            (app / "theirs.ts").write_text(NOTES)
+            last = (await dev.until_pushed())["last_push"]["id"]
+            record = await told(dev, f"convex://pushes/{last}")
+            assert ["theirs:add", "theirs:top"] == sorted(record["result"]["changes"]["functions"]["added"])
+        (app / "meanwhile.ts").write_text(NOTES)
+
+        async with served(settings) as dev:
+            dev.last = last
+            await dev.until_pushed()
+            await cloud.alive[0].end()
+            await dev.world.write({"convex/after.ts": NOTES})
+            assert "waiting" == (await dev.until_pushed())["state"]
+            live = (await dev.world.content("list_functions", search=":top"))["functions"]
+            written = {"after", "meanwhile", "notes", "ours", "theirs"}
+            assert {f"{module}:top" for module in written} == {function["name"] for function in live}
+            assert 2 == cloud.count("POST /v2/sandboxes")
+            assert not (await dev.world.content("dev_server", action="stop"))["on"]
+
+
 async def test_of_two_servers_over_one_store_one_does_the_work_and_the_other_takes_it_over(tmp_path):
     settings = make_settings(tmp_path)
     async with served(settings) as second:
@@ -206,7 +239,7 @@ async def test_an_env_var_that_a_push_lacked_needs_no_other_push_once_it_is_set(
 
         await dev.world.content("set_env_vars", values={"GREETING": "hello"})
         await dev.until_pushed()
-        events = json.loads((await dev.world.client.read_resource("convex://audit")).contents[0].text)["events"]
+        events = (await told(dev, "convex://audit"))["events"]
         assert {"pushed", "rejected"} <= {event["outcome"] for event in events if "dev_server" == event["tool"]}
 
 
