@@ -22,6 +22,25 @@ Example = str | dict[str, str]
 """A file of functions, or a workspace: contents by path."""
 
 
+class Constraint(BaseModel):
+    """What a variable of a pattern has to be. ast-grep's own constraints would be compiled anew for each file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str | None = None
+    regex: re.Pattern[str] | None = None
+    unless: re.Pattern[str] | None = None
+
+    def holds(self, node: SgNode) -> bool:
+        """Say whether *node* is so."""
+        if self.kind is not None and node.kind() != self.kind:
+            return False
+        text = node.text()
+        return (self.regex is None or self.regex.search(text) is not None) and (
+            self.unless is None or self.unless.search(text) is None
+        )
+
+
 class Rule(BaseModel):
     """
     What is wrong, how bad that is, and the smallest repair.
@@ -39,11 +58,15 @@ class Rule(BaseModel):
     bad: tuple[Example, ...] = Field(min_length=1)
     good: tuple[Example, ...] = Field(min_length=1)
     match: Mapping[str, Any] | None = None
-    constraints: Mapping[str, Any] = {}
+    constraints: Mapping[str, Constraint] = {}
     seems: str = ""
     """A regular expression without which nothing can match, so that little of the code is searched."""
+    unless: str = ""
+    """A regular expression that clears the whole file."""
     within: tuple[Kind, ...] = ()
     """Kinds of function that it must stand in; `$CTX` is then that function's own `ctx`."""
+    own_runtime: bool = False
+    """It is about functions that are sure to run in Convex's own runtime, not in Node."""
     imported: Mapping[str, str] = {}
     """Names that the file must import, with where from."""
     types_only: bool = False
@@ -75,7 +98,7 @@ class _Pattern:
 
     @classmethod
     def of(cls, name: str, rule: Rule) -> _Pattern:
-        config = cast("Config", {"rule": rule.match, "constraints": dict(rule.constraints)})
+        config = cast("Config", {"rule": rule.match})
         variables = tuple(part.partition("}")[0] for part in f"{rule.message}{rule.hint}".split("{")[1:])
         return cls(name, rule, config, re.compile(rule.seems), variables)
 
@@ -85,6 +108,10 @@ class _Pattern:
         if not all(_imports(facts, name, source) for name, source in rule.imported.items()):
             return False
         if rule.free is not None and _declares(facts, rule.free):
+            return False
+        if rule.own_runtime and facts.use_node is not None:
+            return False
+        if rule.unless and re.search(rule.unless, facts.text):
             return False
         if not rule.within:
             return self.seems.search(facts.text) is not None
@@ -105,7 +132,7 @@ def matches(facts: Facts, root: SgNode, *, clients: bool = False) -> Iterator[Fi
         if not pattern.may_match(facts):
             continue
         for node in root.find_all(pattern.config):
-            if _belongs(pattern.rule, facts, node):
+            if _is_as_asked(pattern.rule, node) and _belongs(pattern.rule, facts, node):
                 found = {name: node.get_match(name) for name in pattern.variables}
                 yield Finding(pattern.name, start(node), {name: part.text() for name, part in found.items() if part})
 
@@ -120,11 +147,16 @@ def _declares(facts: Facts, name: str) -> bool:
     return any(f"{keyword} {name}" in facts.text for keyword in ("const", "let", "function", "{"))
 
 
+def _is_as_asked(rule: Rule, node: SgNode) -> bool:
+    found = ((node.get_match(name), constraint) for name, constraint in rule.constraints.items())
+    return all(part is None or constraint.holds(part) for part, constraint in found)
+
+
 def _belongs(rule: Rule, facts: Facts, node: SgNode) -> bool:
     if not rule.within:
         return True
     function = enclosing(facts, start(node))
-    if function is None or function.kind not in rule.within:
+    if function is None or function.kind not in rule.within or (rule.own_runtime and not function.builder):
         return False
     ctx = node.get_match("CTX")
     return ctx is None or ctx.text() == function.ctx
