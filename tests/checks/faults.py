@@ -126,6 +126,7 @@ FAULTS = (
     fault("a lost import", r'import \{ v \} from "convex/values";\n', "", "not_imported", needs=r"\bv\.\w+\("),
     fault("a look at the clock", IN_QUERY, r"\1    const now = Date.now();\n", "clock_in_query"),
     fault("a draw in a query", IN_QUERY, r"\1    const drawn = Math.random();\n", "random_in_query"),
+    fault("bytes as in Node", IN_MUTATION, r'\1    const bytes = Buffer.from("a");\n', "node_global"),
     fault(
         "a query that schedules",
         IN_QUERY,
@@ -223,10 +224,10 @@ export default http;""",
         r'\1http.route({ path: "/a/:id", method: "GET", handler: a });\n',
         "route_parameter",
     ),
-    fault("an hour without a zone", r"hourUTC:", "hour:", "cron_schedule"),
     fault(
         "a cron of four fields", r"(cronJobs\(\);\n)", r'\1crons.cron("a", "7 3 * *", internal.a.b);\n', "cron_schedule"
     ),
+    fault("an hour without a zone", r"hourUTC:", "hour:", "cron_schedule"),
     fault(
         "a provider without its audience",
         r'(?m)^([^/\n]*)applicationID: "[^"]*",?',
