@@ -82,8 +82,14 @@ async def test_the_way_back_from_convex_is_good_for_its_person_and_its_browser_o
         assert 404 == (await of_mallory.get(back)).status_code
         assert 404 == (await of_alice.get(back)).status_code
 
-    assert "connected" in [one["state"] for one in (await said(host, alice, "status"))["connections"]]
+    (id_,) = [one["id"] for one in (await said(host, alice, "status"))["connections"] if one["state"] == "connected"]
     assert "connected" not in [one["state"] for one in (await said(host, mallory, "status"))["connections"]]
+    for name in (id_, id_[::-1]):
+        assert None is (await said(host, mallory, "disconnect", {"connection": name}))["connection"]
+    for name in (id_, id_[::-1]):
+        answer = (await host.tool(mallory, "disconnect", {"connection": name}))["result"]["structuredContent"]
+        assert "There is no connection with that id." == answer["error"]["message"]
+    assert id_ in [one["id"] for one in (await said(host, alice, "status"))["connections"]]
 
 
 async def test_a_browser_that_is_signed_in_opens_pages_and_calls_nothing(host, issuer):

@@ -7,6 +7,7 @@ import json
 import anyio
 import httpx2
 import pytest
+from mcp.shared.exceptions import MCPError
 
 from tests.doubles.hosting import DISCOVER, HEADERS, INITIALIZE, hosted, hosted_settings, tokens_file
 
@@ -26,25 +27,62 @@ async def host(tmp_path_factory, anyio_backend):
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_two_principals_do_the_main_job_at_once_and_never_see_one_another(host, mode):
+    handles: dict[str, dict[str, str]] = {}
+
     async def work(name: str) -> None:
         async with host.client(host.tokens[name], mode=mode) as world:
             await world.hold({"convex/whose.ts": f"// {name}\n"})
-            assert "pushed" == (await world.content("push"))["outcome"]
-            note = {"text": f"of {name} in {mode}", "rank": 1}
-            await world.content("run_function", name="notes:add", args=note)
+            pushed = await world.content("push")
+            assert "pushed" == pushed["outcome"]
+            for rank in range(2):
+                note = {"text": f"of {name} in {mode}", "rank": rank}
+                await world.content("run_function", name="notes:add", args=note)
             seen = {document["text"] for document in (await world.content("read_table", table="notes"))["documents"]}
             assert note["text"] in seen
             assert all(text.startswith(f"of {name} ") for text in seen)
             assert f"// {name}\n" == (await world.content("read_file", path="convex/whose.ts"))["content"]
             events = (await world.client.read_resource("convex://audit")).contents[0].text
             assert "push" in events
+            cursor = (await world.content("read_table", table="notes", limit=1))["cursor"]
+            handles[name] = {"push": pushed["id"], "snapshot": pushed["snapshot"], "cursor": cursor}
 
     with anyio.fail_after(240):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(work, "alice")
             tasks.start_soon(work, "bob")
+    for name in ("bob", "carol"):
+        async with host.client(host.tokens[name], mode=mode) as world:
+            for kind, handle in handles["alice"].items():
+                for attempt in ATTEMPTS[kind]:
+                    assert await answered(world, attempt, handle[::-1]) == await answered(world, attempt, handle), kind
     async with host.client(host.tokens["carol"], mode=mode) as world:
         assert [] == (await world.content("list_files"))["files"]
+    async with host.client(host.tokens["alice"], mode=mode) as world:
+        assert "// alice\n" == (await world.content("read_file", path="convex/whose.ts"))["content"]
+        assert (await world.content("read_table", table="notes", limit=1, cursor=handles["alice"]["cursor"]))[
+            "documents"
+        ]
+
+
+ATTEMPTS = {
+    "push": [lambda world, handle: world.client.read_resource(f"convex://pushes/{handle}")],
+    "snapshot": [
+        lambda world, handle: world.client.read_resource(f"convex://snapshots/{handle}"),
+        lambda world, handle: world.call("restore_files", snapshot=handle),
+    ],
+    "cursor": [lambda world, handle: world.call("read_table", table="notes", limit=1, cursor=handle)],
+}
+"""Where a handle may be brought, by what it is a handle of."""
+
+
+async def answered(world, attempt, handle: str) -> str:
+    """Return how an attempt with *handle* is refused, as if it were no particular one."""
+    try:
+        answer = await attempt(world, handle)
+    except MCPError as exc:
+        return exc.error.model_dump_json().replace(handle, "that")
+    assert answer.is_error, answer
+    return answer.model_dump_json().replace(handle, "that")
 
 
 @pytest.mark.parametrize("name", ["", "?workspace=other"])
