@@ -29,9 +29,9 @@ def make_workspace(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def world_in(folder: Path, era: str = "auto") -> AsyncIterator[World]:
-    """Serve a workspace of its own below *folder*."""
+async def world_in(folder: Path) -> AsyncIterator[World]:
+    """Serve a workspace of its own below *folder*. It is pushed once: no CLI waits for another push."""
     places = {"workspace": str(make_workspace(folder / "app")), "data_dir": str(folder / "data")}
-    settings = load({**places, "pages_port": str(free_port())}, {})
-    async with Client(World.server(settings), mode=era) as client:
-        yield World(client=client, settings=settings, era=era)
+    settings = load({**places, "pages_port": str(free_port()), "armed_pushes": False}, {})
+    async with Client(World.server(settings)) as client:
+        yield World(client=client, settings=settings, era="auto")

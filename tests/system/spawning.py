@@ -19,9 +19,10 @@ LEASE_S = 2
 
 
 def command(settings: Settings, *words: str) -> list[str]:
-    """Return the command line of `mcp-convex` with *words*, for the places and the isolation of *settings*."""
+    """Return the command line of `mcp-convex` with *words*, for what *settings* say of places, isolation and arming."""
     places = ["--workspace", str(settings.workspace), "--data-dir", str(settings.data_dir)]
-    bounds = ["--isolation", settings.isolation, "--push-lease-s", str(LEASE_S)]
+    arming = "--armed-pushes" if settings.armed_pushes else "--no-armed-pushes"
+    bounds = ["--isolation", settings.isolation, "--push-lease-s", str(LEASE_S), arming]
     return [sys.executable, "-m", "mcp_convex", *words, *places, *bounds]
 
 

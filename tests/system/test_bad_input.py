@@ -10,14 +10,17 @@ import shutil
 import socket
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import anyio
 import pytest
+from mcp import Client
 
+from mcp_convex.doctor import examine
 from mcp_convex.sandboxes import find_node
 from mcp_convex.sandboxes.isolation.bubblewrap import find_bubblewrap
 from mcp_convex.settings import Settings, load
@@ -31,6 +34,18 @@ pytestmark = pytest.mark.anyio
 HELD_TO_PERMISSIONS = () if os.geteuid() else ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 """Starts a program for which file permissions count, though it may be root's."""
 NEEDS_NODE = ("check_files", "push", "list_functions")
+
+
+def plain(folder: Path, **flags: str) -> Settings:
+    """Return settings of a server that loads no CLI ahead."""
+    return make_settings(folder, armed_pushes=False, **flags)
+
+
+@asynccontextmanager
+async def served(settings: Settings) -> AsyncIterator[World]:
+    """Serve in this process, where the machine is fit and the settings say what is not."""
+    async with Client(World.server(settings)) as client:
+        yield World(client=client, settings=settings, era="auto")
 
 
 async def ran(
@@ -57,7 +72,8 @@ def bare(folder: Path, files: Mapping[str, str], **flags: str) -> Settings:
     (folder / "app").mkdir()
     for name, text in files.items():
         (folder / "app" / name).write_text(text)
-    return load({"workspace": str(folder / "app"), "data_dir": str(folder / "data"), **flags}, {})
+    places = {"workspace": str(folder / "app"), "data_dir": str(folder / "data")}
+    return load({**places, "armed_pushes": False, **flags}, {})
 
 
 def content(folder: Path) -> dict[str, bytes | None]:
@@ -100,7 +116,7 @@ def taken_port() -> Iterator[int]:
     ("programs", "says"), [({}, "no `node` on the PATH"), ({"node": "echo v18.20.0/usr/bin/node"}, "is v18.20.0")]
 )
 async def test_node_that_is_missing_or_too_old_is_named_by_all_that_need_it(tmp_path, programs, says):
-    settings, env = make_settings(tmp_path), only_programs(tmp_path, **programs)
+    settings, env = plain(tmp_path), only_programs(tmp_path, **programs)
 
     looked = await ran(settings, "doctor", env=env)
     async with spawned(settings, env=env) as world:
@@ -130,26 +146,25 @@ async def test_npm_that_is_missing_is_named_before_the_project_is_made(tmp_path)
 
 
 @pytest.mark.parametrize("is_file", [True, False])
-async def test_a_workspace_that_is_no_directory_is_named_and_nothing_is_made(tmp_path, is_file):
+async def test_a_workspace_that_is_no_directory_is_named_and_nothing_is_made(tmp_path, is_file, capsys):
     place = tmp_path / "app"
     if is_file:
         place.write_text("somebody's")
     settings = load({"workspace": str(place), "data_dir": str(tmp_path / "data")}, {})
     before = content(tmp_path)
 
-    looked = await ran(settings, "doctor")
-    async with spawned(settings) as world:
+    looked = await examine(settings)
+    async with served(settings) as world:
         error = await refusal(world, "write_files", changes=[{"path": "convex/a.ts", "content": ""}])
 
     assert ("directory_unusable", True) == (error["code"], str(place) in error["message"])
-    assert 1 == looked.returncode
-    assert error["message"] in looked.stdout.decode()
+    assert (1, True) == (looked, error["message"] in capsys.readouterr().out)
     assert before == content(tmp_path)
 
 
 @pytest.mark.parametrize("folder", ["app", "app/convex"])
 async def test_a_workspace_that_cannot_be_written_stays_as_it_is(tmp_path, folder):
-    settings = make_settings(tmp_path)
+    settings = plain(tmp_path)
     before = content(settings.workspace)
     (tmp_path / folder).chmod(0o555)
 
@@ -163,7 +178,7 @@ async def test_a_workspace_that_cannot_be_written_stays_as_it_is(tmp_path, folde
 
 @pytest.mark.parametrize("is_file", [True, False])
 async def test_a_data_directory_that_cannot_be_written_is_named_before_the_workspace_changes(tmp_path, is_file):
-    settings = make_settings(tmp_path)
+    settings = plain(tmp_path)
     if is_file:
         settings.data_dir.touch()
     else:
@@ -181,12 +196,11 @@ async def test_a_data_directory_that_cannot_be_written_is_named_before_the_works
     assert before == content(tmp_path)
 
 
-async def test_ports_that_another_program_has_are_named_with_their_settings(tmp_path, taken_port):
-    settings = make_settings(tmp_path)
-    env = {"MCP_CONVEX_EMBEDDED_PORT": str(taken_port), "MCP_CONVEX_PAGES_PORT": str(taken_port)}
+async def test_ports_that_another_program_has_are_named_with_their_settings(tmp_path, taken_port, capsys):
+    settings = plain(tmp_path, embedded_port=str(taken_port), pages_port=str(taken_port))
 
-    looked = await ran(settings, "doctor", env=env)
-    async with spawned(settings, env=env) as world:
+    looked = await examine(settings)
+    async with served(settings) as world:
         errors = [await refusal(world, "push"), await refusal(world, "connect", scope="team")]
         assert (await world.content("check_files"))["ok"]
 
@@ -194,7 +208,7 @@ async def test_ports_that_another_program_has_are_named_with_their_settings(tmp_
     assert all(str(taken_port) in error["message"] for error in errors)
     named = zip(("MCP_CONVEX_EMBEDDED_PORT", "MCP_CONVEX_PAGES_PORT"), errors, strict=True)
     assert all(setting in error["next_step"] for setting, error in named)
-    assert (1, True) == (looked.returncode, errors[0]["next_step"] in looked.stdout.decode())
+    assert (1, True) == (looked, errors[0]["next_step"] in capsys.readouterr().out)
 
 
 async def test_a_workspace_on_a_full_disk_keeps_what_it_has(tmp_path):
@@ -213,7 +227,7 @@ async def test_a_workspace_on_a_full_disk_keeps_what_it_has(tmp_path):
 
 
 async def test_a_push_is_live_though_what_the_cli_generated_cannot_be_written(tmp_path):
-    settings = make_settings(tmp_path)
+    settings = plain(tmp_path)
     (settings.workspace / "convex/_generated").mkdir(mode=0o555)
 
     async with spawned(settings, under=HELD_TO_PERMISSIONS) as world:
@@ -241,7 +255,7 @@ async def test_packages_that_the_disk_cut_off_do_not_pass_for_installed(tmp_path
 # Full from the start; when the store is kept; when the CLI gets its sources; when a deployment is made.
 @pytest.mark.parametrize("size", [40_000, 240_000, 312_000, 360_000])
 async def test_a_data_directory_on_a_full_disk_is_named_and_nothing_goes_live(tmp_path, size):
-    settings = make_settings(tmp_path, isolation="none")
+    settings = plain(tmp_path, isolation="none")
     settings.data_dir.mkdir()
     for path, text in APP.items():
         (settings.workspace / path).write_text(text)
@@ -258,45 +272,45 @@ async def test_a_data_directory_on_a_full_disk_is_named_and_nothing_goes_live(tm
     assert before == content(settings.workspace)
 
 
-async def test_a_store_that_is_no_store_is_left_as_it_is(tmp_path):
-    settings = make_settings(tmp_path)
-    async with spawned(settings) as world:
+async def test_a_store_that_is_no_store_is_left_as_it_is(tmp_path, capsys):
+    settings = plain(tmp_path)
+    async with served(settings) as world:
         await world.content("list_files")
     (settings.data_dir / "store.db").write_bytes(b"somebody's thesis" * 1000)
     before = content(tmp_path)
 
-    looked = await ran(settings, "doctor")
-    async with spawned(settings) as world:
+    looked = await examine(settings)
+    async with served(settings) as world:
         errors = [await refusal(world, tool) for tool in ("list_files", "push", "get_connection")]
 
     assert {"store_corrupt"} == {error["code"] for error in errors}
     assert "Restore it from a backup" in errors[0]["next_step"]
-    assert (1, True) == (looked.returncode, errors[0]["message"] in looked.stdout.decode())
+    assert (1, True) == (looked, errors[0]["message"] in capsys.readouterr().out)
     assert before == content(tmp_path)
 
 
-async def test_a_wrong_encryption_key_is_said_and_loses_nothing(tmp_path):
-    settings = make_settings(tmp_path)
+async def test_a_wrong_encryption_key_is_said_and_loses_nothing(tmp_path, capsys):
+    settings = plain(tmp_path)
     key = settings.data_dir / "store.key"
     async with fake_deployment() as deployment:
         await link(settings, deployment)
         (kept := tmp_path / "kept.key").write_bytes(key.read_bytes())
         key.write_bytes(base64.b64encode(bytes(32)))
 
-        looked = await ran(settings, "doctor")
+        looked = await examine(settings)
         rotated = await ran(settings, "keys", "rotate")
-        async with spawned(settings) as world:
+        async with served(settings) as world:
             await world.write(APP)
             errors = [await refusal(world, tool) for tool in ("push", "list_tables", "list_env_vars")]
         shutil.copyfile(kept, key)
-        async with spawned(settings) as world:
+        async with served(settings) as world:
             assert "pushed" == (await world.content("push"))["outcome"]
 
         assert 1 == deployment.pushes
     assert ["store_corrupt"] * 3 == [error["code"] for error in errors]
     assert "Put the former key back" in errors[0]["next_step"]
-    assert (1, 2) == (looked.returncode, rotated.returncode)
-    assert all(errors[0]["message"] in said.decode() for said in (looked.stdout, rotated.stderr))
+    assert (1, 2) == (looked, rotated.returncode)
+    assert all(errors[0]["message"] in said for said in (capsys.readouterr().out, rotated.stderr.decode()))
 
 
 @pytest.mark.parametrize(
@@ -310,7 +324,7 @@ async def test_a_wrong_encryption_key_is_said_and_loses_nothing(tmp_path):
 async def test_a_project_that_cannot_be_pushed_is_told_why_and_left_alone(tmp_path, package_json, says):
     settings = bare(tmp_path, {"package.json": package_json})
 
-    async with spawned(settings) as world:
+    async with served(settings) as world:
         errors = [await refusal(world, tool) for tool in ("check_files", "push")]
 
     assert ["install_failed"] * 2 == [error["code"] for error in errors]
@@ -337,15 +351,15 @@ async def test_an_unknown_setting_flag_or_command_ends_the_server_before_it_serv
 
 
 async def test_what_another_process_holds_is_named_and_it_goes_on(tmp_path):
-    settings = make_settings(tmp_path)
-    async with spawned(settings) as world:
+    settings = plain(tmp_path)
+    async with served(settings) as world:
         await world.write(APP)
         assert "pushed" == (await world.content("push"))["outcome"]
         await world.content("run_function", name="notes:add", args={"text": "kept", "rank": 1})
 
-        served = await ran(settings, "embedded")
+        embedded = await ran(settings, "embedded")
         rotated = await ran(settings, "keys", "rotate")
 
         assert "kept" == (await world.content("read_table", table="notes"))["documents"][0]["text"]
-    assert (2, True) == (served.returncode, b"port_in_use: Another process already serves" in served.stderr)
+    assert (2, True) == (embedded.returncode, b"port_in_use: Another process already serves" in embedded.stderr)
     assert (2, True) == (rotated.returncode, b"End every mcp-convex with this data directory" in rotated.stderr)
