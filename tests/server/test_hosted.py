@@ -59,9 +59,8 @@ async def test_two_principals_do_the_main_job_at_once_and_never_see_one_another(
         assert [] == (await world.content("list_files"))["files"]
     async with host.client(host.tokens["alice"], mode=mode) as world:
         assert "// alice\n" == (await world.content("read_file", path="convex/whose.ts"))["content"]
-        assert (await world.content("read_table", table="notes", limit=1, cursor=handles["alice"]["cursor"]))[
-            "documents"
-        ]
+        own = handles["alice"]["cursor"]
+        assert (await world.content("read_table", table="notes", limit=1, cursor=own))["documents"]
 
 
 ATTEMPTS = {
