@@ -38,7 +38,7 @@ class Person:
 @pytest.fixture
 async def elsewhere(tmp_path):
     """A deployment that the workspace is linked to by URL and key, as a self-hosted one is."""
-    settings = make_settings(tmp_path)
+    settings = make_settings(tmp_path, armed_pushes=False)
     async with LocalEmbeddedDeployments(tmp_path / "elsewhere", ConfinedLauncher()) as deployments:
         reach = await deployments.ensure("elsewhere")
         async with open_services(settings) as services:

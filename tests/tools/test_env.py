@@ -30,7 +30,7 @@ export default defineApp({ env: { GREETING: v.string(), VERBOSE: v.optional(v.st
 
 @asynccontextmanager
 async def server(folder, era, **client) -> AsyncIterator[World]:
-    settings = make_settings(folder)
+    settings = make_settings(folder, armed_pushes=False)
     async with Client(World.server(settings), mode=era, **client) as connected:
         yield World(client=connected, settings=settings, era=era)
 

@@ -24,10 +24,14 @@ async def text(world, path):
 
 @pytest.fixture
 async def pushed(world):
+    """The snapshot of the example app, which is live."""
     await world.hold({})
+    shown = await history(world)
+    if (shown.get("deployed") or {}).get("matches"):
+        return next(each["id"] for each in shown["snapshots"] if each["reason"] == "pushed")
     pushed = await world.content("push")
     assert "pushed" == pushed["outcome"], pushed
-    return pushed
+    return pushed["snapshot"]
 
 
 async def test_the_files_of_the_last_push_come_back_and_the_edits_too(world, pushed):
@@ -38,7 +42,7 @@ async def test_the_files_of_the_last_push_come_back_and_the_edits_too(world, pus
 
     actions = {change["path"]: change["action"] for change in restored["changes"]}
     assert {"convex/notes.ts": "updated", "convex/more.ts": "deleted", "convex/schema.ts": "created"} == actions
-    assert pushed["snapshot"] == restored["snapshot"]
+    assert pushed == restored["snapshot"]
     assert NOTES == await text(world, "convex/notes.ts")
     assert APP["convex/schema.ts"] == await text(world, "convex/schema.ts")
 
@@ -67,7 +71,7 @@ async def test_a_rejected_push_is_taken_back_where_the_agent_says_so(world, push
 
     rejected = (await world.call("push", on_failure="restore")).structured_content
 
-    assert ("rejected", pushed["snapshot"]) == (rejected["outcome"], rejected["snapshot"])
+    assert ("rejected", pushed) == (rejected["outcome"], rejected["snapshot"])
     assert "TS2339" == rejected["diagnostics"][0]["code"]
     assert NOTES == await text(world, "convex/notes.ts")
     undo = (await history(world))["snapshots"][0]
@@ -107,4 +111,4 @@ async def test_a_snapshot_that_is_not_there_is_answered_with_those_that_are(worl
 
     error = result.structured_content["error"]
     assert "not_found" == error["code"]
-    assert pushed["snapshot"] in error["next_step"]
+    assert pushed in error["next_step"]
