@@ -15,12 +15,11 @@ from typing import TextIO
 
 from mcp_convex.domain.errors import NotFound
 from mcp_convex.domain.models import FilePath
-from mcp_convex.sandboxes.convex_json import staged
+from mcp_convex.sandboxes.replaced import is_replaced, replaced
 from mcp_convex.sandboxes.sources import LARGEST_SOURCE, Identity, Sources, find_sources
 
 TEMPORARY = ".tmp"
 """Where commands put temporary files: a folder of the stage, so that the CLI can rename them into place."""
-_CONVEX_JSON = "convex.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +81,12 @@ class Stage:
 
     def read(self, path: FilePath) -> bytes:
         """
-        Return what the stage holds of *path*, and of convex.json, which it holds rewritten, what the workspace does.
+        Return what the stage holds of *path*, but for settings that it holds replaced what the workspace does.
 
         Raises:
             NotFound: It is not there any more.
         """
-        data = _content(self._root / path) if path == _CONVEX_JSON else self._contents(path).get(path)
+        data = _content(self._root / path) if is_replaced(path) else self._contents(path).get(path)
         if data is None:
             raise NotFound(f"There is no file `{path}`.", next_step="Call `list_files` to see the files.")
         return data
@@ -144,7 +143,7 @@ class Stage:
         known = self.copied.get(path)
         if known is not None and (known.source, known.copy) == (source, present):
             return known
-        if known is None and present is not None and path != _CONVEX_JSON and _is_left(present, source):
+        if known is None and present is not None and not is_replaced(path) and _is_left(present, source):
             return Copied(source, present, sha256((self.folder / path).read_bytes()).hexdigest())
         return self._copy(path, source)
 
@@ -155,7 +154,7 @@ class Stage:
             data = (self._root / path).read_bytes()
         except (FileNotFoundError, PermissionError):
             return None  # deleted since it was found, or not for this server
-        copy.write_bytes(staged(data.decode(errors="replace")).encode() if path == _CONVEX_JSON else data)
+        copy.write_bytes(replaced(path, data) if is_replaced(path) else data)
         os.utime(copy, ns=(source.modified_ns, source.modified_ns))
         return Copied(source, Identity.of(copy.lstat()), sha256(data).hexdigest())
 

@@ -204,6 +204,14 @@ async def test_a_convex_json_cannot_lead_a_command_elsewhere(place) -> None:
     assert {"node": {"externalPackages": ["sharp"]}, "aiFiles": {"enabled": False}} == seen
 
 
+async def test_a_compiler_that_keeps_its_progress_below_the_packages_says_what_it_says_elsewhere(place) -> None:
+    kept = '"incremental": true, "tsBuildInfoFile": "../node_modules/.cache/app.tsbuildinfo", "noEmit": true,'
+    settings = TSCONFIG.replace('"noEmit": true,', kept)
+    await place.sandbox.write({FilePath("convex/tsconfig.json"): settings.encode(), SCHEMA: b"export const one = 1;"})
+    ended = await place.run("node", "node_modules/typescript/bin/tsc", "--project", "convex")
+    assert (0, "") == (ended.exit_code, ended.output)
+
+
 async def test_a_command_reaches_the_gate_and_large_bodies_pass_both_ways(place) -> None:
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     gate = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

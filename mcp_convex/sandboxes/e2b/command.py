@@ -10,21 +10,19 @@ from typing import Any, NamedTuple
 import anyio
 
 from mcp_convex.domain.errors import SandboxError, SandboxLost
-from mcp_convex.domain.models import FilePath
 from mcp_convex.domain.ports import Command, OnOutput, Staged
-from mcp_convex.sandboxes import convex_json
 from mcp_convex.sandboxes.e2b.answers import CommandEnded, Said
 from mcp_convex.sandboxes.e2b.box import SECONDS_TO_END, Box, Job, Message
 from mcp_convex.sandboxes.e2b.failures import translated
 from mcp_convex.sandboxes.e2b.forwarding import Forwarder
 from mcp_convex.sandboxes.e2b.mirror import Mirror
 from mcp_convex.sandboxes.output import KeptOutput
+from mcp_convex.sandboxes.replaced import is_replaced, replaced
 
 GATE = "127.0.0.1:28793"
 """Where a command line says that the gate is. Our program in the box puts the port there at which it listens."""
 _GRACE_S = 10.0
 """How much longer than the server the box itself waits before it ends a command."""
-_CONVEX_JSON = FilePath("convex.json")
 
 _STOP: Message = {"stop": True}
 
@@ -121,9 +119,9 @@ class BoxedCommand:
 
 async def _sources(mirror: Mirror) -> dict[str, Any]:
     """Return what the box needs for copying the sources to where a command sees them."""
-    settings = (await mirror.contents([_CONVEX_JSON])).get(_CONVEX_JSON)
-    staged = {} if settings is None else {_CONVEX_JSON: convex_json.staged(settings.decode(errors="replace"))}
-    return {"rules": await mirror.rules(), "replaced": staged}
+    settings = await mirror.contents(path for path in (await mirror.state()).files if is_replaced(path))
+    instead = {path: replaced(path, data).decode(errors="replace") for path, data in settings.items()}
+    return {"rules": await mirror.rules(), "replaced": instead}
 
 
 def _order(command: Command) -> dict[str, Any]:
