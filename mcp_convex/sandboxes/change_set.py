@@ -52,6 +52,9 @@ class ChangeSets:
         """
         with translated(self._root), self._alone():
             self._recover()
+            if len(changes) == 1 and None in changes.values():  # never half done, and possible on a disk that is full
+                next(iter(changes)).unlink(missing_ok=True)
+                return
             folder = self._root / (_FOLDER + secrets.token_hex(4))
             journal = _Journal(
                 folder=str(folder),
