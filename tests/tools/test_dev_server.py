@@ -129,29 +129,32 @@ async def test_what_is_written_goes_live_by_itself_whoever_writes_it(dev):
     status = await dev.until_pushed()
     assert "by itself" in status["next_step"]
 
-
-async def test_nothing_of_it_is_left_once_it_is_off(dev):
     before = at_work()
     off = await dev.world.content("dev_server", action="stop")
     assert (False, "off", None) == (off["on"], off["state"], off["stopped_because"])
     assert off == await dev.world.content("dev_server", action="stop")
-    assert 3 == len(before - at_work()), "its work, its watch and that one's thread"
+    assert 3 == len(before - at_work()), "its work, its watch and the thread of that"
 
 
-async def test_a_burst_is_one_push_and_what_was_pushed_is_not_pushed_again(dev):
-    before = await dev.pushes()
+async def test_what_is_written_during_a_push_is_one_push_more_and_what_was_pushed_is_not_pushed_again(elsewhere):
+    dev, deployment = elsewhere
+    before = dev.last
+    deployment.script("finish_push", held := Holds(applies=True))
+    await dev.world.write({"convex/notes.ts": noting(4)})
+    await held.reached.wait()
     for number in range(5):
-        await dev.world.write({"convex/notes.ts": noting(number + 4), f"convex/n{number}.ts": NOTES})
-    status = await dev.until_pushed()
-    assert before[:19] == (await dev.pushes())[1:20]
+        await dev.world.write({"convex/notes.ts": noting(number + 5), f"convex/n{number}.ts": NOTES})
+    held.released.set()
+    while (await dev.pushes()).index(before) < 2:
+        status = await dev.until_pushed()
     assert {f"n{number}:top" for number in range(5)} <= {
         function["name"] for function in (await dev.world.content("list_functions", search=":top"))["functions"]
     }
 
-    (dev.world.workspace / "convex/notes.ts").write_text(noting(8))  # the same again, only newer
+    (dev.world.workspace / "convex/notes.ts").write_text(noting(9))  # the same again, only newer
     again = await dev.world.content("dev_server", action="start")
-    assert status["last_push"] == again["last_push"]
-    assert status["since"] == again["since"]
+    assert (status["last_push"], status["since"]) == (again["last_push"], again["since"])
+    assert 2 == (await dev.pushes()).index(before)
 
 
 @pytest.mark.parametrize("others", [False, True])
