@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Sequence
 
 from benchmarks.evals.playing import Score
@@ -18,8 +19,8 @@ def line(score: Score) -> str:
         f"{tally.pushes_to_green or 'never':>6}{tally.calls:>7}{tally.bytes_sent:>11,}{tally.bytes_read:>9,}"
         f"{score.took_s:>7.1f} s"
     )
-    stopped = (f"stopped: {score.stopped}",) if score.stopped else ()
-    return "\n    ".join([columns, *stopped, *score.misfits])
+    below = (f"stopped: {score.stopped}", *score.misfits) if score.stopped else score.misfits
+    return "\n".join([columns, *(textwrap.indent(each, "    ") for each in below)])
 
 
 def total(scores: Sequence[Score]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.world import World
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("world", ["auto"], indirect=True)]  # of either era
 
 PRESENCE = {"convex/presence.ts", "convex/schema.ts"}
 OWN = '{\n    "dependencies": {"convex": "1.48.0"},\n    "devDependencies": {"@auth/core": "0.41.3"}\n}\n'
