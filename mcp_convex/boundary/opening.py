@@ -53,9 +53,9 @@ class LazyServices:
             async with self._open() as services:
                 opened.set_result(services)
                 await self._closing.wait()
-        except Exception as exc:
+        except Exception as exc:  # whatever it is: it goes to who waits, who else would wait for ever
             if opened.done():
                 raise
             self._opened = None
-            opened.set_exception(exc)  # whatever it is: who waits must not wait for ever
+            opened.set_exception(exc)
             opened.exception()  # nobody may be left to hear it

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
+import httpx2
 import pytest
 
+from mcp_convex.broker import LocalGate, Tuning
 from mcp_convex.broker.contents import contents_of
 from mcp_convex.broker.wire import Module
+from mcp_convex.domain.ports import PushTerms
+from tests.broker.conftest import MODULE, SOURCE_MAP, Cli, module
+
+pytestmark = pytest.mark.anyio
 
 CHUNK = "// convex/shared.ts\nvar a = 1;\nexport { a };\n//# sourceMappingURL=A.js.map\n"
 BUNDLED = """\
@@ -58,3 +67,37 @@ def test_chunks_that_import_each_other_have_contents_too():
     both = contents(_deps_A='import "./B.js";', _deps_B='import "./A.js";', notes=bundled("A", ""))
 
     assert 3 == len(set(both.values()))
+
+
+async def test_what_another_server_has_made_live_meanwhile_is_never_taken_for_what_this_one_remembers(
+    tmp_path, deployment
+):
+    """Each server keeps a memory of its own. What it does not know is told as changed, and nothing as unchanged."""
+    code, other = module(), module(source=MODULE.replace("e({})", "e({ args: 1 })"))
+    anew = module(source_map=SOURCE_MAP.replace("[]", '["list"]'))  # the same code, bundled once more
+    gates = {name: LocalGate(Tuning(), memory=tmp_path / name) for name in ("here", "there")}
+
+    async def changed(server: str, pushed: dict[str, Any]) -> tuple[str, ...]:
+        terms = PushTerms(purpose="push", reach=deployment.reach, deadline_s=60.0)
+        async with (
+            (await gates[server].hold()).open(terms, _on_stage) as session,
+            httpx2.AsyncClient(trust_env=False) as http,
+        ):
+            cli = Cli(session, http, [])
+            for step in (cli.canonical_urls, cli.config_hashes, partial(cli.start_push, pushed)):
+                await step()
+            await cli.wait_for_schema()
+            assert 200 == (await cli.finish_push()).status_code
+            return session.verdict().changes.functions.changed
+
+    assert () == await changed("here", code)  # the first, which only adds
+    assert () == await changed("here", anew)
+    assert ("messages:list",) == await changed("there", other)
+    assert ("messages:list",) == await changed("here", code)
+    assert ("messages:list",) == await changed("there", anew)  # it is what it was, which only the other server knows
+    for gate in gates.values():
+        await gate.aclose()
+
+
+async def _on_stage(_: str) -> None:
+    pass
