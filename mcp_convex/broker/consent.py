@@ -46,23 +46,29 @@ def _removals(changes: Changes, live: Collection[ConvexFunction]) -> Iterator[Di
 
 
 def _dropped(changes: Changes, queried: Collection[QueriedIndex]) -> Iterator[Diagnostic]:
-    gone = (label.partition("(")[0] for label in changes.indexes.removed if ":" not in label)  # those of the app
+    kept = {*map(_index, changes.indexes.added)}  # one whose fields change goes and comes
+    gone = (index for index in map(_index, changes.indexes.removed) if index not in kept)
     asking = {index: sorted({use.file for use in queried if _asks_for(use, index)}) for index in gone}
     if missed := {index: files for index, files in asking.items() if files}:
+        named = _first([f"`{index}` in {_listed(files)}" for index, files in missed.items()], "; ")
         yield Diagnostic(
             file=next(iter(missed.values()))[0],
             code="indexes_removed",
-            message="The push drops indexes that the code still asks for: "
-            + "; ".join(f"`{index}` in {_listed(files)}" for index, files in missed.items())
-            + ".",
+            message=f"The push drops indexes that the code still asks for: {named}.",
             hint="Put them back into convex/schema.ts, or have the functions that ask for them use others.",
             source="convex",
         )
 
 
+def _index(label: str) -> str:
+    """Return `messages.by_channel` of `messages.by_channel(channelId)`."""
+    return label.partition("(")[0]
+
+
 def _asks_for(use: QueriedIndex, index: str) -> bool:
+    """Say whether *use*, which is the app's own code, needs *index*; those of components have a path before them."""
     table, _, name = index.partition(".")
-    return use.name == name and use.table in {table, None}
+    return ":" not in table and use.name == name and use.table in {table, None}
 
 
 def _backfills(changes: Changes) -> Iterator[Diagnostic]:
@@ -76,5 +82,9 @@ def _backfills(changes: Changes) -> Iterator[Diagnostic]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f"`{name}`" for name in names[:_MOST_NAMES])
-    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
+    return _first([f"`{name}`" for name in names], ", ")
+
+
+def _first(parts: Sequence[str], between: str) -> str:
+    shown = between.join(parts[:_MOST_NAMES])
+    return shown if len(parts) <= _MOST_NAMES else f"{shown} and {len(parts) - _MOST_NAMES} more"

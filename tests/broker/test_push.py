@@ -413,6 +413,25 @@ async def test_an_index_that_code_still_asks_for_goes_only_with_consent(opened, 
     assert [("indexes_removed", told)] * bool(failure) == [(each.code, each.message) for each in verdict.diagnostics]
 
 
+@pytest.mark.parametrize(("fields", "told"), [(None, ["indexes_removed"]), (["author", "body"], [])])
+async def test_a_preview_tells_of_it_whoever_is_asked_and_not_of_an_index_whose_fields_change(
+    opened, deployment, fields, told
+):
+    index = {"name": "messages.by_body", "type": "database", "fields": ["body", "_creationTime"]}
+    deployment.removed_indexes = [index]
+    deployment.added_indexes = [{**index, "fields": fields}] if fields else []
+
+    async def queried_indexes():
+        return frozenset({QueriedIndex("messages", "by_body", FilePath("convex/a.ts"))})
+
+    async with opened(queried_indexes=queried_indexes, purpose="preview", consented=True) as cli:
+        await cli.push()
+        verdict = cli.session.verdict()
+
+    assert verdict.stopped
+    assert told == [each.code for each in verdict.diagnostics]
+
+
 async def test_without_a_list_of_live_functions_modules_stand_for_theirs(opened, deployment):
     deployment.live = {"messages.js": "old", "gone.js": "old", "_deps/X.js": "old"}
     async with opened() as cli:
