@@ -10,7 +10,6 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from mcp_convex.broker import Tuning
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.domain.ports import Reach
 from mcp_convex.server.adapters import open_the_store
@@ -139,9 +137,7 @@ def consenting(folder: Path, cloud: FakeCloud, issuer: FakeIssuer | None = None,
 
 
 @asynccontextmanager
-async def hosted(
-    settings: Settings, tokens: Mapping[str, str] | None = None, tuning: Tuning | None = None
-) -> AsyncIterator[Hosted]:
+async def hosted(settings: Settings, tokens: Mapping[str, str] | None = None) -> AsyncIterator[Hosted]:
     """Serve for the block, in this process."""
     running = Hosted(settings, tokens=tokens or {})
     ready = anyio.Event()
@@ -151,7 +147,7 @@ async def hosted(
         ready.set()
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(partial(serve, tuning=tuning), settings, running.stopping, on_ready)
+        tasks.start_soon(serve, settings, running.stopping, on_ready)
         await ready.wait()
         try:
             yield running
