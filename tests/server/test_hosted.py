@@ -19,7 +19,7 @@ async def host(tmp_path_factory, anyio_backend):
     """A server that knows three people by fixed tokens, two of whom have a workspace each."""
     folder = tmp_path_factory.mktemp("hosted")
     file, tokens = tokens_file(folder, "alice", "bob", "carol")
-    async with hosted(hosted_settings(folder, tokens_file=str(file)), tokens) as running:
+    async with hosted(hosted_settings(folder, tokens_file=str(file), armed_pushes="false"), tokens) as running:
         for name in ("alice", "bob"):
             running.furnish(f"tokens-file {name}")
         yield running

@@ -29,9 +29,9 @@ class Servers:
     async def one(self, name: str, *more: str) -> AsyncIterator[tuple[Hosted, Process]]:
         """Spawn a server with *more* words on its command line, and give it with its process."""
         places = {"workspaces_dir": str(self.folder / "workspaces"), "tokens_file": str(self.file)}
-        settings = hosted_settings(self.folder / name, self.environ, **places)
+        settings = hosted_settings(self.folder / name, self.environ, armed_pushes="false", **places)
         flags = [word for flag, place in places.items() for word in (f"--{flag.replace('_', '-')}", place)]
-        argv = [*command(settings, "serve"), "--listen-port", "0", "--no-armed-pushes", *flags, *more]
+        argv = [*command(settings, "serve"), "--listen-port", "0", *flags, *more]
         async with await anyio.open_process(argv, stderr=None, env={**os.environ, **self.environ}) as process:
             try:
                 with anyio.fail_after(60):

@@ -49,7 +49,7 @@ TYPESCRIPT = {
 
 @pytest.mark.parametrize("package", TYPESCRIPT)
 async def test_the_typescript_sdk_does_the_main_job(tmp_path, package):
-    settings = make_settings(tmp_path)
+    settings = make_settings(tmp_path, armed_pushes=False)
     sdk, options = TYPESCRIPT[package]
     program, *args = command(settings)
     given = {"sdk": sdk, "options": options, "server": [{"command": program, "args": args}], "job": JOB}
@@ -66,7 +66,7 @@ async def test_the_typescript_sdk_does_the_main_job(tmp_path, package):
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_the_python_sdk_does_the_main_job(tmp_path, mode):
-    async with spawned(make_settings(tmp_path), mode=mode) as world:
+    async with spawned(make_settings(tmp_path, armed_pushes=False), mode=mode) as world:
         client = world.client
 
         async def call(tool: str, arguments: Json, on_progress: OnProgress) -> CallToolResult:
@@ -82,6 +82,6 @@ async def test_the_python_sdk_does_the_main_job(tmp_path, mode):
 
 
 async def test_fastmcp_does_the_main_job(tmp_path):
-    program, *args = command(make_settings(tmp_path))
+    program, *args = command(make_settings(tmp_path, armed_pushes=False))
     async with FastMcpClient(StdioTransport(program, args)) as client:
         check(await do_the_main_job_by_fastmcp(client))

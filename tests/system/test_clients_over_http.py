@@ -39,7 +39,7 @@ NAMES = ("v1", "v2", "fastmcp", "inspector")
 async def host(tmp_path_factory, anyio_backend):
     folder = tmp_path_factory.mktemp("clients")
     file, tokens = tokens_file(folder, *NAMES)
-    async with hosted(hosted_settings(folder, tokens_file=str(file)), tokens) as running:
+    async with hosted(hosted_settings(folder, tokens_file=str(file), armed_pushes="false"), tokens) as running:
         for name in NAMES:
             running.furnish(f"tokens-file {name}")
         yield running

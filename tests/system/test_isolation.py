@@ -29,9 +29,9 @@ async def does_the_main_job(world: World) -> str:
     return pushed["isolation"]
 
 
-@pytest.mark.parametrize("mode", ["none", "landlock", "bwrap", "strict"])
-async def test_the_main_job_is_done_in_each_isolation_and_it_is_reported(tmp_path, mode):
-    async with spawned(make_settings(tmp_path, isolation=mode)) as world:
+@pytest.mark.parametrize(("mode", "armed"), [("none", False), ("landlock", True), ("bwrap", False), ("strict", True)])
+async def test_the_main_job_is_done_in_each_isolation_and_it_is_reported(tmp_path, mode, armed):
+    async with spawned(make_settings(tmp_path, isolation=mode, armed_pushes=armed)) as world:
         assert mode == await does_the_main_job(world)
         assert mode == (await world.content("check_files"))["isolation"]
     await until_gone(tmp_path)

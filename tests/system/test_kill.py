@@ -59,18 +59,18 @@ async def push_when_free(world: World) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("step", "isolation"),
+    ("step", "isolation", "armed"),
     [
-        ("get_canonical_urls", "none"),
-        ("start_push", "landlock"),
-        ("wait_for_schema", "bwrap"),
-        ("finish_push", "strict"),
+        ("get_canonical_urls", "none", False),
+        ("start_push", "landlock", True),
+        ("wait_for_schema", "bwrap", True),
+        ("finish_push", "strict", False),
     ],
 )
 async def test_a_server_killed_in_a_push_leaves_nothing_behind_and_the_next_one_pushes(
-    tmp_path, deployment, step, isolation
+    tmp_path, deployment, step, isolation, armed
 ):
-    settings = make_settings(tmp_path, isolation=isolation)
+    settings = make_settings(tmp_path, isolation=isolation, armed_pushes=armed)
     await link(settings, deployment)
     deployment.mend()
     deployment.script(step, KeepsSilent())

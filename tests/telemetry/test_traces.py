@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_push_is_told_from_the_call_to_what_is_asked_of_convex_and_no_argument_is(tmp_path):
     file, tokens = tokens_file(tmp_path, "alice")
-    settings = hosted_settings(tmp_path, tokens_file=str(file))
+    settings = hosted_settings(tmp_path, tokens_file=str(file), armed_pushes="false")
     flags = ["--listen-port", "0", "--tokens-file", str(file), "--traces"]
     async with collecting() as collector:
         env = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
