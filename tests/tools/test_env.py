@@ -83,6 +83,7 @@ async def test_what_the_code_needs_and_lacks_is_named(blank):
     assert listed["next_step"].startswith("Missing: GREETING.")
 
 
+@pytest.mark.parametrize("world", ["legacy"], indirect=True)  # three pushes, in which the era has no part
 async def test_a_push_that_lacks_an_env_var_goes_through_once_it_is_set(blank):
     await blank.hold({"convex/convex.config.ts": ENV_CONFIG})
 

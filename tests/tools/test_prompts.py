@@ -36,7 +36,7 @@ async def test_every_prompt_can_be_asked_for_without_arguments_and_describes_tho
             assert f"`{argument.name}-x`" in await text_of(world, prompt.name, **{argument.name: f"{argument.name}-x"})
 
 
-@pytest.mark.parametrize("world", ["auto"], indirect=True)  # completion is tried in both eras by test_docs
+@pytest.mark.parametrize("world", ["legacy"], indirect=True)  # completion is tried in both eras by test_docs
 async def test_tables_and_failed_pushes_are_offered_for_completion(world):
     await world.hold({"convex/broken.ts": "export const x: number = 'text';\n"})
     failed = await world.call("push")

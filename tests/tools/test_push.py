@@ -8,7 +8,8 @@ from tests.world import NOTES, SCHEMA
 
 pytestmark = pytest.mark.anyio
 
-ONE_ERA = pytest.mark.parametrize("world", ["auto"], indirect=True)
+ARMED = pytest.mark.parametrize("world", ["auto"], indirect=True)
+PLAIN = pytest.mark.parametrize("world", ["legacy"], indirect=True)
 """For what neither the protocol's era nor the CLI's way of starting has a part in."""
 
 
@@ -53,7 +54,7 @@ async def test_a_type_error_is_located_and_nothing_goes_live(world):
     assert [] == live["functions"]
 
 
-@ONE_ERA  # in the other it is the CLI that checks them
+@ARMED  # in the other it is the CLI that checks them
 async def test_types_are_checked_against_the_code_that_this_very_push_generates(world):
     callee = NOTES.replace("mutation", "internalMutation").replace("export const top", "const top")
     caller = """\
@@ -161,7 +162,7 @@ async def test_a_preview_says_what_would_change_and_changes_nothing(world):
     assert [] == (await world.content("list_functions", search="more"))["functions"]
 
 
-@ONE_ERA
+@PLAIN
 async def test_checking_needs_no_push_and_leaves_nothing_behind(world):
     await world.hold({"convex/wrong.ts": NOTES.replace('"notes"', '"nots"')})
 
@@ -174,7 +175,7 @@ async def test_checking_needs_no_push_and_leaves_nothing_behind(world):
     assert (await world.content("check_files"))["ok"]
 
 
-@ONE_ERA
+@PLAIN
 async def test_a_push_can_be_read_again_by_its_id(world):
     await world.hold({})
     pushed = await world.content("push")
@@ -185,7 +186,7 @@ async def test_a_push_can_be_read_again_by_its_id(world):
     assert '"outcome": "pushed"' in read.contents[0].text
 
 
-@ONE_ERA
+@PLAIN
 async def test_the_fifth_failure_for_one_reason_says_to_stop_and_another_reason_counts_anew(world):
     steps = []
     for broken in ("const x = {;\n", "const x = (;\n", *["const x = {;\n"] * 5):
