@@ -39,11 +39,18 @@ class Before:
     """Where the caller knows them. Otherwise a removed module stands for its functions, as `messages:*`."""
 
 
-def pushed_contents(request: PushRequest, known: Contents) -> Contents:
-    """Return what each module is that the push would leave on the deployment; *known* is what was there."""
+def pushed_contents(request: PushRequest, known: Contents, origins: Mapping[str, str]) -> Contents:
+    """
+    Return what each module is that the push would leave on the deployment.
+
+    Args:
+        known: What was there.
+        origins: What modules are made of, by their paths, as far as that is known: their bundled code also differs
+            with what is bundled beside them.
+    """
     app = request.app_definition
     kept = {module.path: known.get(module.sha256, module.sha256) for module in app.unchanged_module_hashes}
-    contents = kept | contents_of(app.changed_modules, kept)
+    contents = {**kept, **contents_of(app.changed_modules, kept), **origins}
     return {sha256: contents[path] for path, sha256 in pushed_hashes(request).items()}
 
 

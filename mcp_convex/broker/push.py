@@ -119,7 +119,7 @@ class PushSession(Session):
         masks = self._upstream.masks.learn(started.environment_variables, sent=call.body)
         answer = json.loads(reply.body)
         known = self._memory.recall()
-        contents = pushed_contents(request, known)
+        contents = pushed_contents(request, known, await self._terms.origins() if self._terms.origins else {})
         live = await self._terms.live_functions() if self._terms.live_functions else None
         before = Before(hashes=self._before or {}, contents=known, functions=live)
         changes = await self._foreseen(changes_of(request, started, before, contents), body, started)

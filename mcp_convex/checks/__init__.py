@@ -57,6 +57,17 @@ class OfflineChecks(SourceChecks):
             workspace = await _workspace(files, read, (), None)
             return await self._asked(workspace, read, lambda checker, learnt: checker.queried_indexes(learnt))
 
+    async def origins(self, files: Sequence[FileEntry], read: ReadFile) -> Mapping[str, str]:
+        if not any(_is_code(entry) for entry in files):
+            return {}
+        async with self._turn:
+            workspace = await _workspace(files, read, (), None)
+
+            def question(checker: Checker, learnt: Workspace) -> Mapping[str, str]:
+                return checker.origins(learnt, files) if learnt.code == workspace.code else {}
+
+            return await self._asked(workspace, read, question)
+
     async def _asked(self, workspace: Workspace, read: ReadFile, question: Callable[[Checker, Workspace], T]) -> T:
         """Have the checker learn what it has not seen of *workspace*, and answer."""
         if self._checker is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mcp_convex.checks.facts import Facts, Finding
@@ -17,11 +17,12 @@ from mcp_convex.checks.of_imports import check_imports
 from mcp_convex.checks.of_names import check_names
 from mcp_convex.checks.of_schema import check_filters, check_schema
 from mcp_convex.checks.of_text import check_text
+from mcp_convex.checks.origins import origins
 from mcp_convex.checks.project import Folder, Module, Typing
 from mcp_convex.checks.reading import read
 from mcp_convex.checks.rules import matches, rules
 from mcp_convex.checks.syntax import hidden, parsed
-from mcp_convex.domain.models import FilePath
+from mcp_convex.domain.models import FileEntry, FilePath
 from mcp_convex.domain.ports.checks import QueriedIndex
 from mcp_convex.domain.pushes import Diagnostic, Severity
 
@@ -141,14 +142,20 @@ class Checker:
 
     def queried_indexes(self, workspace: Workspace) -> frozenset[QueriedIndex]:
         """Return the indexes that the functions of *workspace*, whose files have all been learnt, ask for by name."""
-        facts = {path: self._facts[workspace.key(path)] for path in workspace.code if workspace.holds_functions(path)}
-        folders = (folder for folder in self._folders(workspace, facts) if folder.path == workspace.functions)
-        pushed = (module for folder in folders for module in folder.pushed)
         return frozenset(
             QueriedIndex(use.table, use.index, FilePath(module.path))
-            for module in pushed
+            for module in self._app(workspace).pushed
             for use in module.facts.index_uses
         )
+
+    def origins(self, workspace: Workspace, files: Sequence[FileEntry]) -> Mapping[str, str]:
+        """Return what each module of *workspace*, whose *files* with code have all been learnt, is made of."""
+        return origins(self._app(workspace), files)
+
+    def _app(self, workspace: Workspace) -> Folder:
+        """Return the folder of the app's own functions."""
+        facts = {path: self._facts[workspace.key(path)] for path in workspace.code if workspace.holds_functions(path)}
+        return next(folder for folder in self._folders(workspace, facts) if folder.path == workspace.functions)
 
     def _found(self, folder: Folder) -> Mapping[Module, tuple[Diagnostic, ...]]:
         """Return what is wrong with each file; nothing new can be where it and what it sees of others are as before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +27,7 @@ from mcp_convex.domain.ports import (
     Reach,
     Sandbox,
     SourceChecks,
+    Staged,
     TypeCheck,
 )
 from mcp_convex.domain.ports.checks import QueriedIndex
@@ -135,11 +136,12 @@ class CliRuns:
             await stages.reached("bundling")
             terms = replace(terms, root=sandbox.seen_at(), linked=sandbox.linked_at())
             held = await self._held(terms.purpose)
-            async with Staging(self._snapshots.draft) as staging, self._types(terms.purpose) as types:
+            async with Staging(self._snapshots.draft, self._origins) as staging, self._types(terms.purpose) as types:
                 terms = replace(
                     terms,
                     staged=staging.is_in_place,
                     queried_indexes=partial(self._queried_indexes, staging),
+                    origins=staging.origins,
                     types=types.fit if types else None,
                 )
                 async with held.open(terms, stages.reached) as session:
@@ -163,6 +165,11 @@ class CliRuns:
             if staging.given is not None:
                 return await self._checks.queried_indexes(staging.given.files, staging.given.read)
         return frozenset()
+
+    async def _origins(self, staged: Staged) -> Mapping[str, str]:
+        with suppress(ConvexMcpError):
+            return await self._checks.origins(staged.files, staged.read)
+        return {}
 
     def _names(self, reach: Reach | None) -> tuple[str, ...]:
         """Return the names of what a run has for itself."""

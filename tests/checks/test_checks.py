@@ -164,3 +164,51 @@ export const near = action({
     names = {("users", "by_email"), ("messages", "search_body"), (None, "by_anything"), ("messages", "by_embedding")}
     expected = {QueriedIndex(table, name, FilePath("convex/a.ts")) for table, name in names}
     assert expected == await OfflineChecks().queried_indexes(entries(contents), read)
+
+
+LIBRARY = {"convex/lib/names.ts": "export const short = (name: string) => name.slice(0, 9);\n"}
+USES = """\
+import { short } from "./lib/names";
+export const list = query({ args: {}, handler: async () => short("a") });
+"""
+KNOWN = {**AROUND, **LIBRARY, "convex/a.ts": IMPORTS + USES}
+
+
+async def origin(files):
+    contents = {path: text.encode() for path, text in files.items()}
+
+    async def read(path):
+        return contents[path]
+
+    return (await OfflineChecks().origins(entries(contents), read)).get("a.js")
+
+
+async def test_a_module_is_made_of_its_own_sources_and_settings_whatever_stands_beside_it():
+    beside = {"convex/b.ts": IMPORTS + USES, "convex/c.ts": MISSPELT, "src/App.tsx": "export const App = 1;\n"}
+
+    assert await origin(KNOWN) == await origin(KNOWN | beside) is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("convex/a.ts", "args: {}", "args: { }"),
+        ("convex/lib/names.ts", "9", "8"),
+        ("convex/tsconfig.json", "true", "false"),
+    ],
+)
+async def test_a_module_is_another_once_something_that_it_is_made_of_changes(path, old, new):
+    assert await origin(KNOWN) != await origin(KNOWN | {path: KNOWN[path].replace(old, new)})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'import { a } from "zod";',
+        'import { a } from "../src/a";',
+        'export const a = async () => await import("./lib/names");',
+        "export const = 1;",
+    ],
+)
+async def test_what_a_module_is_made_of_is_not_guessed(line):
+    assert await origin(KNOWN | {"convex/a.ts": f"{line}\n{IMPORTS}{USES}"}) is None

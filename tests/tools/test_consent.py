@@ -71,7 +71,10 @@ async def test_only_a_persons_yes_removes_public_functions(elsewhere, era):
 
         await world.hold({})
         person.says = ElicitResult(action="accept", content={"proceed": True})
-        assert "functions_removed" == (await world.content("push", preview=True))["diagnostics"][0]["code"]
+        previewed = await world.content("push", preview=True)
+        assert "functions_removed" == previewed["diagnostics"][0]["code"]
+        functions = previewed["changes"]["functions"]
+        assert (["gone:add", "gone:top"], []) == (functions["removed"], functions["changed"])
         assert "pushed" == (await world.content("push"))["outcome"]
         assert 2 == len(person.asked)  # since the preview has told what would go
         assert [] == (await world.content("list_functions", search="gone"))["functions"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from mcp_convex.domain.models import FileEntry, FilePath
@@ -49,3 +49,12 @@ class SourceChecks(ABC):
     @abstractmethod
     async def queried_indexes(self, files: Sequence[FileEntry], read: ReadFile) -> frozenset[QueriedIndex]:
         """Return the indexes that the functions ask for by name."""
+
+    @abstractmethod
+    async def origins(self, files: Sequence[FileEntry], read: ReadFile) -> Mapping[str, str]:
+        """
+        Return digests of what the modules of functions are made of, by their paths as they are pushed.
+
+        One of which that cannot be told, or not of exactly *files*, is left out. What stands beside a module, and
+        where the bundler puts what they share, makes no difference.
+        """

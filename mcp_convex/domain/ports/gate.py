@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -38,6 +38,8 @@ class PushTerms:
     """Waited for before the CLI is answered: are its sources now those of now? If they never will be, it is refused."""
     queried_indexes: Callable[[], Awaitable[frozenset[QueriedIndex]]] | None = None
     """Asked where the push drops indexes: those that the code still asks for. None where nobody can tell."""
+    origins: Callable[[], Awaitable[Mapping[str, str]]] | None = None
+    """Tells, as far as it can, what the modules are made of that are pushed; else their bundled code tells."""
     types: Callable[[], Awaitable[bool]] | None = None
     """Asked once the CLI has generated its code: do the types fit? None where the CLI checks them itself."""
 
