@@ -9,6 +9,8 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
 
+import anyio
+
 from mcp_convex.domain import paths
 from mcp_convex.domain.diagnostics import EMPTY
 from mcp_convex.domain.errors import InputError, NotFound
@@ -75,7 +77,12 @@ class OfflineChecks(SourceChecks):
         contents: dict[str, bytes | None] = {}
         for path in self._checker.missing(workspace):
             contents[path] = await _content(read, path)
-        return await asyncio.to_thread(_answered, self._checker, workspace, contents, question)
+        answering = asyncio.create_task(asyncio.to_thread(_answered, self._checker, workspace, contents, question))
+        try:
+            return await asyncio.shield(answering)
+        finally:
+            with anyio.CancelScope(shield=True):  # the checker is in use until the thread ends, whoever waits for it
+                await asyncio.wait([answering])
 
 
 def _is_code(entry: FileEntry) -> bool:

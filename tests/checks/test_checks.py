@@ -131,6 +131,23 @@ async def test_what_is_no_code_at_all_does_no_harm(text):
         await diagnostics(AROUND | {"convex/a.ts": text, "src/b.tsx": text})
 
 
+async def test_a_check_that_is_cancelled_has_ended_when_the_next_one_begins():
+    contents = {path: text.encode() for path, text in (AROUND | {"convex/a.ts": MISSPELT * 50}).items()}
+    checks, is_read = OfflineChecks(), anyio.Event()
+
+    async def read(path):
+        if path == max(contents):
+            is_read.set()
+        return contents[path]
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(checks.check, entries(contents), read)
+        await is_read.wait()
+        group.cancel_scope.cancel()
+
+    assert await OfflineChecks().check(entries(contents), read) == await checks.check(entries(contents), read)
+
+
 async def test_env_vars_are_missed_only_where_it_is_known_which_are_set():
     auth = "export default { providers: [{ domain: process.env.ISSUER, applicationID: 'convex' }] };\n"
     files = AROUND | {"convex/auth.config.ts": auth}
