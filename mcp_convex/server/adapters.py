@@ -92,9 +92,12 @@ class Adapters:
 
 
 @asynccontextmanager
-async def opened_shared(settings: Settings, tuning: Tuning | None) -> AsyncGenerator[Shared]:
+async def opened_shared(settings: Settings, tuning: Tuning | None, *, niceness: int = 0) -> AsyncGenerator[Shared]:
     """
     Open what no workspace has for itself, and close it on the way out.
+
+    Args:
+        niceness: By how much what is run for workspaces yields to this server's own work.
 
     Raises:
         StoreCorrupt: The store cannot be read.
@@ -117,7 +120,7 @@ async def opened_shared(settings: Settings, tuning: Tuning | None) -> AsyncGener
             management=management,
             oauth=_oauth(settings, stack),
             gate=gate,
-            launcher=ConfinedLauncher(settings.isolation),
+            launcher=ConfinedLauncher(settings.isolation, niceness=niceness),
             e2b=await anyio.to_thread.run_sync(e2b_account, settings) if settings.sandbox == "e2b" else None,
             pushes=Pushes(at_once=settings.pushes, each=settings.principal_pushes),
         )

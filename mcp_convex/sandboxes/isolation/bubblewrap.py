@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from mcp_convex.domain.ports import Launch
-from mcp_convex.sandboxes.isolation.system import LIMITS, SYSTEM
+from mcp_convex.sandboxes.isolation.system import AUTOGROUP, LIMITS, SYSTEM, lowered
 
 _NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _FENCES = ("--die-with-parent", "--new-session", "--cap-drop", "ALL")
@@ -31,6 +32,9 @@ Runs bubblewrap, and kills its process group when standard input, which this ser
 parent, and what it has cloned outlives it: also when it is killed itself (137), or finds nobody at the
 other end of `--info-fd` (141).
 """
+
+_LOWERED = f'{{{{ echo {{niceness}} >{AUTOGROUP}; }}}} 2>/dev/null; exec "$0" "$@"'
+"""The session that bubblewrap makes is a new one to weigh."""
 
 
 @cache
@@ -62,17 +66,22 @@ def _works(program: Path) -> bool:
     return ended.returncode == 0
 
 
-def command_line(bubblewrap: Path, launch: Launch, *, readable: Sequence[Path] = (), info_fd: int) -> list[str]:
+def command_line(
+    bubblewrap: Path, launch: Launch, *, readable: Sequence[Path] = (), info_fd: int, niceness: int = 0
+) -> list[str]:
     """
     Return the command line that runs *launch* confined; it is to be started in a session of its own.
 
     Args:
         readable: What the program needs beside the system and what *launch* names.
         info_fd: Where bubblewrap says which process is the first inside.
+        niceness: By how much the program yields to others.
     """
     free = next(fd for fd in range(3, 10) if fd not in {info_fd, *launch.pass_fds})  # a shell knows no others
     shell = ["/bin/sh", "-c", f"{LIMITS}; {_SUPERVISED.format(line=free)}", "sh"]
-    return [*shell, str(bubblewrap), "--info-fd", str(info_fd), *_confined(launch, readable)]
+    if niceness:
+        launch = replace(launch, argv=["/bin/sh", "-c", _LOWERED.format(niceness=niceness), *launch.argv])
+    return [*shell, *lowered(niceness), str(bubblewrap), "--info-fd", str(info_fd), *_confined(launch, readable)]
 
 
 def _confined(launch: Launch, readable: Sequence[Path]) -> list[str]:

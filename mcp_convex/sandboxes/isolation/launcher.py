@@ -16,7 +16,7 @@ from mcp_convex.domain.ports import ConfinedProcess, Launch, Launcher, OnOutput
 from mcp_convex.sandboxes.isolation import landlock, supervise
 from mcp_convex.sandboxes.isolation.bubblewrap import command_line, find_bubblewrap
 from mcp_convex.sandboxes.isolation.processes import start_bubblewrapped, start_supervised
-from mcp_convex.sandboxes.isolation.system import LIMITS
+from mcp_convex.sandboxes.isolation.system import LIMITS, lowered
 from mcp_convex.sandboxes.node import find_node
 
 
@@ -30,8 +30,15 @@ class ConfinedLauncher(Launcher):
     works. In every mode the program ends with this server, and all that it started ends with it.
     """
 
-    def __init__(self, mode: Literal["auto"] | LocalIsolation = "auto") -> None:
+    def __init__(self, mode: Literal["auto"] | LocalIsolation = "auto", *, niceness: int = 0) -> None:
+        """
+        Confine programs by *mode*.
+
+        Args:
+            niceness: By how much they yield to this server, and to all else here, where there is too much to compute.
+        """
         self._asked: Literal["auto"] | LocalIsolation = mode
+        self._niceness = niceness
 
     @property
     def mode(self) -> LocalIsolation:
@@ -49,15 +56,20 @@ class ConfinedLauncher(Launcher):
             if (program := find_bubblewrap()) is None:
                 raise _unavailable(mode, "bubblewrap may not make namespaces here")
             return await start_bubblewrapped(
-                lambda info_fd: command_line(program, launch, readable=readable, info_fd=info_fd), env, fds, on_output
+                lambda info_fd: command_line(
+                    program, launch, readable=readable, info_fd=info_fd, niceness=self._niceness
+                ),
+                env,
+                fds,
+                on_output,
             )
         if mode == "none":
-            return await start_supervised(_supervised(launch, -1), env, fds, on_output)
+            return await start_supervised(_supervised(launch, -1, self._niceness), env, fds, on_output)
         if not landlock.version():
             raise _unavailable(mode, "this kernel has no Landlock")
         rules = landlock.ruleset(launch, readable=readable)
         try:
-            return await start_supervised(_supervised(launch, rules), env, (*fds, rules), on_output)
+            return await start_supervised(_supervised(launch, rules, self._niceness), env, (*fds, rules), on_output)
         finally:
             os.close(rules)
 
@@ -78,8 +90,8 @@ def _prepared(launch: Launch) -> tuple[Launch, tuple[Path, ...]]:
     return replace(launch, argv=[program, *launch.argv[1:]]), ()
 
 
-def _supervised(launch: Launch, ruleset_fd: int) -> list[str]:
-    shell = ["/bin/sh", "-c", f'{LIMITS}; cd "$0" && exec "$@"', str(launch.cwd)]
+def _supervised(launch: Launch, ruleset_fd: int, niceness: int) -> list[str]:
+    shell = ["/bin/sh", "-c", f'{LIMITS}; cd "$0" && exec "$@"', str(launch.cwd), *lowered(niceness)]
     return [*shell, sys.executable, "-I", "-S", supervise.__file__, str(ruleset_fd), *launch.argv]
 
 

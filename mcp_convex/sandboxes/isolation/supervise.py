@@ -42,6 +42,7 @@ def main(ruleset_fd: int, argv: list[str]) -> int:
 def _become(argv: list[str], ruleset_fd: int, supervisor: int) -> None:
     try:
         os.setsid()
+        _weigh_session()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         if _ON_LINUX:
             _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
@@ -54,6 +55,13 @@ def _become(argv: list[str], ruleset_fd: int, supervisor: int) -> None:
         os.write(2, f"{argv[0]} could not be started: {exc.strerror}\n".encode())
     finally:
         os._exit(_NOT_STARTED)
+
+
+def _weigh_session() -> None:
+    """Have the new session weigh as much as its process, where Linux weighs sessions first."""
+    if niceness := os.nice(0):
+        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as autogroup:  # noqa: PTH123
+            autogroup.write(str(niceness))
 
 
 def _restrict(ruleset_fd: int) -> None:

@@ -34,5 +34,13 @@ SYSTEM = tuple(
     )
 )
 
+AUTOGROUP = "/proc/self/autogroup"
+"""Where Linux may weigh sessions first, and processes by niceness only within one; it refuses who asks often."""
+
 LIMITS = "{ ulimit -c 0; ulimit -f 4194304; ulimit -n 4096; } 2>/dev/null; umask 077"
 """As a shell says it: no core dumps, 2 GiB a file, 4096 open files, and new files for the owner only."""
+
+
+def lowered(niceness: int) -> tuple[str, ...]:
+    """Return what stands before a command line, so that its program yields to others by *niceness*."""
+    return ("nice", "-n", str(niceness)) if niceness else ()

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import uuid
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -47,10 +48,10 @@ def folder(tmp_path) -> Path:
     return tmp_path / "folder"
 
 
-async def run(mode: IsolationMode, folder: Path, *argv: str, **more) -> tuple[int, str]:
+async def run(mode: IsolationMode, folder: Path, *argv: str, niceness: int = 0, **more) -> tuple[int, str]:
     output: list[str] = []
     launch = Launch(argv, cwd=folder, env=ENV, writable=[folder], **more)
-    process = await ConfinedLauncher(mode).start(launch, output.append)
+    process = await ConfinedLauncher(mode, niceness=niceness).start(launch, output.append)
     with anyio.fail_after(60):
         code = await process.wait()
     return code, "".join(output)
@@ -128,6 +129,17 @@ async def test_a_descriptor_that_was_passed_can_be_spoken_over(mode, folder) -> 
         script = f"require('fs').writeSync({theirs.fileno()}, 'hello')"
         assert (0, "") == await run(mode, folder, "node", "-e", script, pass_fds=[theirs.fileno()])
         assert b"hello" == ours.recv(10)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_it_yields_as_much_as_it_was_told_also_where_sessions_are_weighed_first(mode, folder) -> None:
+    weighed = "cut -d' ' -f3 /proc/self/autogroup" if Path("/proc/self/autogroup").exists() else "echo 7"
+    seen = [Path("/proc")] if mode == "landlock" else []  # the others have one of their own, or all
+    said = partial(run, mode, folder, "sh", "-c", f"nice; {weighed}", niceness=7, readable=seen)
+
+    with anyio.fail_after(60):  # Linux lets whoever is not root weigh one session in a tenth of a second, of all
+        while (answer := await said()) != (0, "7\n7\n"):
+            assert (0, "7\n0\n") == answer
 
 
 @pytest.mark.parametrize("mode", CONFINING)
