@@ -83,7 +83,7 @@ async def test_a_good_token_says_whose_it_is(issuer, http):
         ({"exp": None}, "claims"),
         ({"exp": 1}, "expired"),
         ({"nbf": 4_000_000_000}, "not_yet_valid"),
-        ({"key": generate_private_key(SECP256R1())}, "signature"),
+        pytest.param({"key": generate_private_key(SECP256R1())}, "signature", id="another key-signature"),
         ({"headers": {"kid": "unknown"}}, "unknown_key"),
         ({"headers": {"kid": "first", "crit": ["b64"], "b64": False}}, "malformed"),
         ({"scope": {"not": "a scope"}}, "claims"),
