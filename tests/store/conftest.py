@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import anyio
 import pytest
 
 from mcp_convex.store import KeyRing, open_store
@@ -17,9 +16,9 @@ from tests.store.records import new_key
 
 
 @pytest.fixture(scope="session")
-def file_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+async def file_with_tables(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> Path:
     file = tmp_path_factory.mktemp("template") / "store.db"
-    anyio.run(make_tables, file)
+    await make_tables(file)
     return file
 
 
