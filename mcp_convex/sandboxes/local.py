@@ -38,7 +38,7 @@ from mcp_convex.sandboxes.packages import Packages
 from mcp_convex.sandboxes.project import Template
 from mcp_convex.sandboxes.sources import Identity, Sources, compiler_name, find_sources, functions_folder, real_path
 from mcp_convex.sandboxes.stage import TEMPORARY, Stage
-from mcp_convex.sandboxes.type_check import COMPILER_ENV, CompilerBeside, compilation
+from mcp_convex.sandboxes.type_check import CompilerBeside, compilation
 from mcp_convex.sandboxes.watching import changes_below
 
 _FORWARDER = Path(__file__).with_name("forward.cjs")
@@ -279,8 +279,7 @@ class LocalSandbox(Sandbox):
         if (compiler := self._compiler(stage.folder)) is None:
             return None
         with translated(self._root):
-            argv = compilation(find_node().program, compiler, functions_folder(stage.folder), beside=beside)
-            command = Command(argv=argv, deadline_s=math.inf, env=COMPILER_ENV)
+            command = compilation(find_node().program, compiler, functions_folder(stage.folder), beside=beside)
             return self._launch(command, stage.folder, find_sources(stage.folder))
 
     def _compiler(self, root: Path) -> Path | None:

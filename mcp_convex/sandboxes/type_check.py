@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import platform
 import sys
@@ -14,13 +15,13 @@ from typing import Any, Protocol, Self, TypeVar
 import anyio.to_thread
 
 from mcp_convex.domain.errors import SandboxError
-from mcp_convex.domain.ports import Ended, TypeCheck
+from mcp_convex.domain.ports import Command, Ended, TypeCheck
 from mcp_convex.sandboxes.packages import PackageJson
 from mcp_convex.sandboxes.stage import Stage
 
 T = TypeVar("T")
 
-COMPILER_ENV = {"CI": "1", "GOGC": "400"}
+_ENV = {"CI": "1", "GOGC": "400"}
 """A compiler ends before collecting what it made would pay: in Go, a quarter of its processor time."""
 
 _NATIVE = 7
@@ -37,13 +38,17 @@ class Compile(Protocol):
     def __call__(self, stage: Stage, *, beside: bool) -> Coroutine[Any, Any, Ended | None]: ...
 
 
-def compilation(node: Path, compiler: Path, functions: str, *, beside: bool) -> tuple[str, ...]:
-    """Return the command line with which the CLI checks *functions*; *beside* it with fewer threads."""
+def compilation(node: Path, compiler: Path, functions: str, *, beside: bool) -> Command:
+    """Return what the CLI runs to check *functions*; *beside* it with fewer processors."""
     package = PackageJson.read(compiler.parents[1] / "package.json")
     native = _is_native(package)
     program = _started_by(compiler, package) if native else None
     as_the_cli = (*([program] if program else [node, compiler]), "--project", functions, "--pretty", "true")
-    return (*map(str, as_the_cli), *(_flags_beside() if beside and native else ()))
+    share = str(max(1, min(_THREADS, (os.cpu_count() or 1) // 2)))
+    # Each of its threads reads the libraries anew, so that more of them than processors would only cost.
+    fewer = ("--checkers", share) if beside and native else ()
+    env = _ENV | ({"GOMAXPROCS": share} if beside else {})
+    return Command(argv=(*map(str, as_the_cli), *fewer), deadline_s=math.inf, env=env)
 
 
 def _is_native(package: PackageJson) -> bool:
@@ -60,11 +65,6 @@ def _started_by(compiler: Path, package: PackageJson) -> Path | None:
     program = beside / "lib" / compiler.stem
     same = program.is_file() and PackageJson.read(beside / "package.json").version == package.version
     return program if same else None
-
-
-def _flags_beside() -> tuple[str, ...]:
-    """Leave processors to what the compiler runs beside: each of its threads reads the libraries anew."""
-    return ("--checkers", str(max(1, min(_THREADS, (os.cpu_count() or 1) // 2))))
 
 
 class CompilerBeside(TypeCheck):
