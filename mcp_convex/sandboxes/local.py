@@ -44,6 +44,8 @@ from mcp_convex.sandboxes.watching import changes_below
 _FORWARDER = Path(__file__).with_name("forward.cjs")
 _FORWARDER_PORT = 3210
 """Inside a network of the command's own, where every port is free."""
+_NICENESS_BESIDE = 10
+"""What runs beside a command has until that comes to its end."""
 
 
 class LocalSandbox(Sandbox):
@@ -280,7 +282,8 @@ class LocalSandbox(Sandbox):
             return None
         with translated(self._root):
             command = compilation(find_node().program, compiler, functions_folder(stage.folder), beside=beside)
-            return self._launch(command, stage.folder, find_sources(stage.folder))
+            launch = self._launch(command, stage.folder, find_sources(stage.folder))
+            return replace(launch, niceness=_NICENESS_BESIDE if beside else 0)
 
     def _compiler(self, root: Path) -> Path | None:
         """Return the compiler with which the CLI checks the sources below *root*, if it does."""

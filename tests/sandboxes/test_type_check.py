@@ -132,13 +132,17 @@ async def test_it_is_the_compiler_that_the_cli_would_take(root, open_sandbox, na
 
 
 @pytest.mark.parametrize(("version", "threads"), [("5.9.3", False), ("7.0.2", True), ("7.1.0-dev.20260707.1", True)])
-async def test_beside_something_it_takes_fewer_threads_where_it_has_several(root, open_sandbox, version, threads):
-    (root / "node_modules/typescript/bin/tsc").write_text("console.log(process.argv.slice(6).join(' '))")
+async def test_beside_something_it_yields_and_takes_fewer_threads_where_it_has_several(
+    root, open_sandbox, version, threads
+):
+    script = "console.log(require('os').getPriority(), process.argv.slice(6).join(' '))"
+    (root / "node_modules/typescript/bin/tsc").write_text(script)
     (root / PACKAGE).write_text(json.dumps({"version": version}))
 
     _, said = await checked(open_sandbox(root), "one") or (None, "")
 
-    assert threads == said.startswith("--checkers ")
+    assert said.startswith("10 ")
+    assert threads == said.startswith("10 --checkers ")
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ class Launch:
     network: bool = True
     """False takes away every network that the mode can take away: `bwrap` all of them, `landlock` TCP, `none` none."""
     pass_fds: Sequence[int] = ()
+    niceness: int = 0
+    """By how much it yields to others where there is too much to compute."""
 
 
 class ConfinedProcess(ABC):

@@ -33,7 +33,7 @@ parent, and what it has cloned outlives it: also when it is killed itself (137),
 other end of `--info-fd` (141).
 """
 
-_LOWERED = f'{{{{ echo {{niceness}} >{AUTOGROUP}; }}}} 2>/dev/null; exec "$0" "$@"'
+_LOWERED = f'{{{{ echo {{}} >{AUTOGROUP}; }}}} 2>/dev/null; exec "$0" "$@"'
 """The session that bubblewrap makes is a new one to weigh."""
 
 
@@ -66,22 +66,20 @@ def _works(program: Path) -> bool:
     return ended.returncode == 0
 
 
-def command_line(
-    bubblewrap: Path, launch: Launch, *, readable: Sequence[Path] = (), info_fd: int, niceness: int = 0
-) -> list[str]:
+def command_line(bubblewrap: Path, launch: Launch, *, readable: Sequence[Path] = (), info_fd: int) -> list[str]:
     """
     Return the command line that runs *launch* confined; it is to be started in a session of its own.
 
     Args:
         readable: What the program needs beside the system and what *launch* names.
         info_fd: Where bubblewrap says which process is the first inside.
-        niceness: By how much the program yields to others.
     """
     free = next(fd for fd in range(3, 10) if fd not in {info_fd, *launch.pass_fds})  # a shell knows no others
     shell = ["/bin/sh", "-c", f"{LIMITS}; {_SUPERVISED.format(line=free)}", "sh"]
-    if niceness:
-        launch = replace(launch, argv=["/bin/sh", "-c", _LOWERED.format(niceness=niceness), *launch.argv])
-    return [*shell, *lowered(niceness), str(bubblewrap), "--info-fd", str(info_fd), *_confined(launch, readable)]
+    before = lowered(launch.niceness)
+    if before:
+        launch = replace(launch, argv=["/bin/sh", "-c", _LOWERED.format(launch.niceness), *launch.argv])
+    return [*shell, *before, str(bubblewrap), "--info-fd", str(info_fd), *_confined(launch, readable)]
 
 
 def _confined(launch: Launch, readable: Sequence[Path]) -> list[str]:

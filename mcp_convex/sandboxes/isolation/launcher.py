@@ -35,7 +35,7 @@ class ConfinedLauncher(Launcher):
         Confine programs by *mode*.
 
         Args:
-            niceness: By how much they yield to this server, and to all else here, where there is too much to compute.
+            niceness: By how much all of them yield to this server, and to all else here, beside what each does itself.
         """
         self._asked: Literal["auto"] | LocalIsolation = mode
         self._niceness = niceness
@@ -50,26 +50,22 @@ class ConfinedLauncher(Launcher):
 
     async def start(self, launch: Launch, on_output: OnOutput) -> ConfinedProcess:
         mode: LocalIsolation = await asyncio.to_thread(lambda: self.mode)
+        launch = replace(launch, niceness=launch.niceness + self._niceness)
         launch, readable = await asyncio.to_thread(_prepared, launch)
         env, fds = dict(launch.env), tuple(launch.pass_fds)
         if mode in {"bwrap", "strict"}:
             if (program := find_bubblewrap()) is None:
                 raise _unavailable(mode, "bubblewrap may not make namespaces here")
             return await start_bubblewrapped(
-                lambda info_fd: command_line(
-                    program, launch, readable=readable, info_fd=info_fd, niceness=self._niceness
-                ),
-                env,
-                fds,
-                on_output,
+                lambda info_fd: command_line(program, launch, readable=readable, info_fd=info_fd), env, fds, on_output
             )
         if mode == "none":
-            return await start_supervised(_supervised(launch, -1, self._niceness), env, fds, on_output)
+            return await start_supervised(_supervised(launch, -1), env, fds, on_output)
         if not landlock.version():
             raise _unavailable(mode, "this kernel has no Landlock")
         rules = landlock.ruleset(launch, readable=readable)
         try:
-            return await start_supervised(_supervised(launch, rules, self._niceness), env, (*fds, rules), on_output)
+            return await start_supervised(_supervised(launch, rules), env, (*fds, rules), on_output)
         finally:
             os.close(rules)
 
@@ -90,8 +86,8 @@ def _prepared(launch: Launch) -> tuple[Launch, tuple[Path, ...]]:
     return replace(launch, argv=[program, *launch.argv[1:]]), ()
 
 
-def _supervised(launch: Launch, ruleset_fd: int, niceness: int) -> list[str]:
-    shell = ["/bin/sh", "-c", f'{LIMITS}; cd "$0" && exec "$@"', str(launch.cwd), *lowered(niceness)]
+def _supervised(launch: Launch, ruleset_fd: int) -> list[str]:
+    shell = ["/bin/sh", "-c", f'{LIMITS}; cd "$0" && exec "$@"', str(launch.cwd), *lowered(launch.niceness)]
     return [*shell, sys.executable, "-I", "-S", supervise.__file__, str(ruleset_fd), *launch.argv]
 
 
