@@ -19,6 +19,7 @@ from benchmarks.projects import Bench
 from mcp_convex.convex_api.deployment import HttpDeploymentApi
 from mcp_convex.store import KeyRing
 from mcp_convex.store.encryption import Cipher
+from tests.doubles.hosting import INITIALIZE
 
 Measure = Callable[[], Awaitable[float]]
 
@@ -26,16 +27,6 @@ _SECONDS_TO_LOAD = 5
 _SECONDS_OF_WAITING = 5
 _FILES = 100
 _CREDENTIALS = 1000
-_INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "bench", "version": "1"},
-    },
-}
 _FLAGS = ("--typecheck", "enable", "--tail-logs", "disable")
 
 
@@ -112,7 +103,7 @@ def _start(command: Sequence[str], cwd: Path) -> Measure:
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps(_INITIALIZE).encode() + b"\n")
+        process.stdin.write(json.dumps(INITIALIZE).encode() + b"\n")
         answer = json.loads(await process.stdout.readline())
         took = time.monotonic() - started
         assert "result" in answer, answer
