@@ -194,7 +194,7 @@ async def waiting() -> tuple[float, float]:
 
 
 def _is_cli(command: Sequence[str]) -> bool:
-    return any(part.endswith("cli.bundle.cjs") for part in command[1:2])
+    return command[0].endswith("node") and any(part.endswith("cli.bundle.cjs") for part in command)
 
 
 async def memory(bench: Bench) -> tuple[float, float]:

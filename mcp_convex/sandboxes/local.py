@@ -41,6 +41,7 @@ from mcp_convex.sandboxes.stage import TEMPORARY, Stage
 from mcp_convex.sandboxes.type_check import CompilerBeside, compilation
 from mcp_convex.sandboxes.watching import changes_below
 
+_PRELOAD = Path(__file__).with_name("preload.cjs")
 _FORWARDER = Path(__file__).with_name("forward.cjs")
 _FORWARDER_PORT = 3210
 """Inside a network of the command's own, where every port is free."""
@@ -113,7 +114,7 @@ class LocalSandbox(Sandbox):
             raise InstallFailed("The package `convex` is not installed.", next_step="Call again; it will be installed.")
         bundle = found.with_name("dist") / "cli.bundle.cjs"
         script = bundle if bundle.exists() else found.with_name("bin") / "main.js"
-        return (str(find_node().program), str(script))
+        return (str(find_node().program), "--require", str(_PRELOAD), str(script))
 
     def checks_types(self) -> bool:
         return self._compiler(self._root) is not None
@@ -294,7 +295,7 @@ class LocalSandbox(Sandbox):
         """Return what starts *command* in *stage*, without a network."""
         cwd = self._root if self._launcher.has_own_tree else stage
         folders = [*(self._root / path for path in sources.package_folders), *self._packages.folders_above()]
-        readable = [*folders, *self._packages.linked(), *self._packages.settings_above()]
+        readable = [_PRELOAD, *folders, *self._packages.linked(), *self._packages.settings_above()]
         node = find_node().program
         env = {
             "PATH": f"{node.parent}:/usr/local/bin:/usr/bin:/bin",

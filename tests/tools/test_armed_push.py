@@ -27,7 +27,7 @@ def clis() -> list[psutil.Process]:
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             program, *arguments = process.cmdline() or [""]
-            if program.endswith("node") and any("cli.bundle" in argument for argument in arguments[:1]):
+            if program.endswith("node") and any("cli.bundle" in argument for argument in arguments):
                 found.append(process)
     return found
 

@@ -47,5 +47,5 @@ def clis() -> list[psutil.Process]:
 def is_cli(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
         program, *arguments = process.cmdline() or [""]
-        return program.endswith("node") and any("cli.bundle" in argument for argument in arguments[:1])
+        return program.endswith("node") and any("cli.bundle" in argument for argument in arguments)
     return False

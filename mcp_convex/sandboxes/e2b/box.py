@@ -22,8 +22,12 @@ from mcp_convex.sandboxes.e2b.failures import lost, translated
 LIFETIME_S = 900
 """How long a sandbox lives on after it was last used; E2B ends it then, whatever becomes of this server."""
 
-_SOURCE = Path(__file__).with_name("program.cjs").read_bytes()
-_PROGRAM = f".mcp-convex/program-{sha256(_SOURCE).hexdigest()[:12]}.cjs"
+_OWN = {
+    f".mcp-convex/{path.stem}-{sha256(path.read_bytes()).hexdigest()[:12]}{path.suffix}": path.read_bytes()
+    for path in (Path(__file__).with_name("program.cjs"), Path(__file__).parents[1] / "preload.cjs")
+}
+"""The files of ours that every sandbox gets."""
+_PROGRAM, PRELOAD = _OWN
 _NO_SUCH_PROGRAM = 127
 SECONDS_TO_END = 5.0
 """How long it may take to end what is not needed any more."""
@@ -84,7 +88,7 @@ class Box:
 
     async def write(self, files: Mapping[str, bytes]) -> None:
         """Write *files* in one request, in their order; after a failure the first of them may be written."""
-        sent = dict(files) if self._has_program else {_PROGRAM: _SOURCE, **files}
+        sent = dict(files) if self._has_program else {**_OWN, **files}
         async with translated(self.patience_s):
             await self._sandbox.files.write_files([{"path": path, "data": data} for path, data in sent.items()])
         self._has_program = True

@@ -16,7 +16,7 @@ from mcp_convex.sandboxes.e2b.account import Account
 from mcp_convex.sandboxes.e2b.answers import Installed, Packages, Prepared
 from mcp_convex.sandboxes.e2b.armed import Armed
 from mcp_convex.sandboxes.e2b.attachment import Attachment
-from mcp_convex.sandboxes.e2b.box import Box
+from mcp_convex.sandboxes.e2b.box import PRELOAD, Box
 from mcp_convex.sandboxes.e2b.command import GATE, BoxedCommand, Run, Until
 from mcp_convex.sandboxes.e2b.failures import lost
 from mcp_convex.sandboxes.e2b.mirror import Mirror, is_hidden
@@ -26,7 +26,8 @@ from mcp_convex.sandboxes.packages import COMPILERS, check_version
 from mcp_convex.sandboxes.project import Content, Template
 from mcp_convex.sandboxes.sources import named_functions_folder
 
-_STAGE = PurePosixPath("/home/user/.mcp-convex/stage")
+_HOME = PurePosixPath("/home/user")
+_STAGE = _HOME / ".mcp-convex" / "stage"
 _SECONDS_TO_LET_GO = 0.25
 _FRESH_S = 1.0
 """
@@ -120,7 +121,7 @@ class E2BSandbox(Sandbox):
     def convex_cli(self) -> tuple[str, ...]:
         if (script := self._packages.cli) is None:
             raise InstallFailed("The package `convex` is not installed.", next_step="Call again; it will be installed.")
-        return ("node", f"node_modules/{script}")
+        return ("node", "--require", str(_HOME / PRELOAD), f"node_modules/{script}")
 
     def checks_types(self) -> bool:
         return self._has_tsconfig and self._packages.compiler
