@@ -244,7 +244,7 @@ class _Verifier(SdkTokenVerifier):
     async def verify_token(self, token: str) -> AccessToken | None:
         identity = await self._judged(token)
         if isinstance(identity, Refusal):
-            told = {"reason": identity.reason, "key": identity.key}
+            told = {"reason": identity.reason, "key": identity.key, "seldom": identity.reason}
             logger.warning("token refused: %s, key %s", identity.reason, identity.key or "not named", extra=told)
             return None
         return AccessToken(
@@ -262,6 +262,7 @@ class _Verifier(SdkTokenVerifier):
         try:
             return await self._check.identify(SecretStr(token))
         except CannotJudge as exc:
+            logger.warning("tokens cannot be checked: %s", exc, extra={"seldom": "unjudged"})
             raise _Unjudged from exc
 
 

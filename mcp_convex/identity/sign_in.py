@@ -63,7 +63,8 @@ class OpenIdSignIn(SignIn):
             return None
         judged = await self._id_tokens.identify(SecretStr(token))
         if isinstance(judged, Refusal):
-            logger.warning("ID token refused: %s", judged.reason, extra={"reason": judged.reason, "key": judged.key})
+            told = {"reason": judged.reason, "key": judged.key, "seldom": judged.reason}
+            logger.warning("ID token refused: %s", judged.reason, extra=told)
             return None
         return judged if _is_for(token, begun) else None
 

@@ -46,8 +46,8 @@ class Sessions:
             return said(403, "You are not signed in", "Go back to the app that brought you here, and begin there anew.")
         try:
             begun = await self._sign_in.begin()
-        except CannotJudge:
-            return _away()
+        except CannotJudge as exc:
+            return _away(exc)
         response = RedirectResponse(begun.url, 303)
         self._keep(response, _WAY, _WAY_LIFE_S, to=to, begun=begun.model_dump_json())
         return response
@@ -63,8 +63,8 @@ class Sessions:
             return _not_signed_in()
         try:
             identity = await self._sign_in.finish(query["code"], begun)
-        except CannotJudge:
-            return _away()
+        except CannotJudge as exc:
+            return _away(exc)
         if identity is None:
             return _not_signed_in()
         response = RedirectResponse(kept["to"], 303)
@@ -100,6 +100,6 @@ def _not_signed_in() -> Response:
     )
 
 
-def _away() -> Response:
-    logger.warning("pages: the issuer does not answer")
+def _away(exc: CannotJudge) -> Response:
+    logger.warning("pages: nobody can sign in: %s", exc, extra={"seldom": "signing in"})
     return said(503, "Signing in does not work now", "Open the link again in a while.")

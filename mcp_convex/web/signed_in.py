@@ -127,7 +127,7 @@ class _App:
         except InputError as exc:
             await said(400, "That address is wrong", exc.message, exc.next_step)(scope, receive, send)
         except ConvexMcpError as exc:
-            logger.warning("pages: %s", exc.code)
+            logger.warning("pages: %s", exc.code, extra={"seldom": exc.code})
             await said(503, "That does not work now", exc.message, exc.next_step)(scope, receive, send)
 
 

@@ -81,7 +81,7 @@ async def test_a_token_without_the_scope_is_told_which_it_lacks(host, issuer):
     assert "convex" in answer.json()["error_description"]
 
 
-async def test_while_the_issuer_is_away_no_token_is_called_wrong(tmp_path, issuer):
+async def test_while_the_issuer_is_away_no_token_is_called_wrong_and_the_operator_is_told(tmp_path, issuer, caplog):
     settings = hosted_settings(tmp_path, issuer=issuer.url, public_url=AUDIENCE)
     issuer.misbehave = lambda: Response(status_code=502)
     async with hosted(settings) as running:
@@ -90,6 +90,7 @@ async def test_while_the_issuer_is_away_no_token_is_called_wrong(tmp_path, issue
 
     assert (503, "issuer_unreachable") == (answer.status_code, answer.json()["code"])
     assert "retry-after" in answer.headers
+    assert "tokens cannot be checked: the issuer's keys cannot be had" in caplog.messages
 
 
 async def test_only_known_hosts_and_origins_may_be_named(host, issuer):

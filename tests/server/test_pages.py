@@ -108,13 +108,14 @@ async def test_who_signed_in_is_what_the_issuer_says_for_this_very_way(host, iss
         assert 303 == (await browser.get(asked)).status_code
 
 
-async def test_while_the_issuer_is_away_nobody_signs_in(host, issuer):
+async def test_while_the_issuer_is_away_nobody_signs_in_and_the_operator_is_told_why(host, issuer, caplog):
     asked = await link(host, issuer.token())
     async with Browser(host.origin) as browser:
         back = await way_back(browser, asked)
         issuer.misbehave = lambda: Response(status_code=502)
         assert 503 == (await browser.get(asked)).status_code
         assert 503 == (await browser.get(back)).status_code
+    assert ["pages: nobody can sign in: the issuer answered 502"] * 2 == caplog.messages
 
 
 async def test_cookies_are_out_of_reach_of_scripts_and_pages_answer_no_other_host(host, issuer):

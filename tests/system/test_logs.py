@@ -29,7 +29,8 @@ async def test_a_line_tells_the_request_the_tool_and_what_came_of_it_and_no_argu
             async with host.http(tokens["alice"], **calling) as http:
                 await http.post(host.url, json={**DISCOVER, "method": "tools/call", "params": params})
             async with host.http("of-c4n4ry", **calling) as stranger:
-                await stranger.post(host.url, json=DISCOVER, headers={"X-Request-Id": "backend-8"})
+                for number in range(8, 11):
+                    await stranger.post(host.url, json=DISCOVER, headers={"X-Request-Id": f"backend-{number}"})
             process.send_signal(signal.SIGTERM)
             lines = "".join([text async for text in TextReceiveStream(process.stderr)]).splitlines()
             assert 0 == await process.wait()
