@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 
 from pydantic import JsonValue
 
@@ -12,6 +11,7 @@ from mcp_convex.domain.models import Page, Tables
 from mcp_convex.domain.ports import DeploymentApi, Reach
 from mcp_convex.services.cursors import Cursors, Place
 from mcp_convex.services.excerpts import excerpt, fitting, size, size_of_model
+from mcp_convex.services.suggestions import did_you_mean
 from mcp_convex.services.targets import TargetService
 
 MOST_DOCUMENTS = 200
@@ -77,10 +77,9 @@ class DataService:
         # Convex answers for a table that it does not have as for one without documents.
         names = [known.name for known in await self._api.list_tables(reach)]
         if table not in {*names, *_SYSTEM_TABLES}:
-            near = get_close_matches(table, names, n=3)
-            hint = f"Did you mean {' or '.join(f'`{close}`' for close in near)}? " if near else ""
             raise NotFound(
-                f"No table is called `{table[:100]}`.", next_step=f"{hint}Call `list_tables` to see the tables."
+                f"No table is called `{table[:100]}`.",
+                next_step=f"{did_you_mean(table, names)}Call `list_tables` to see the tables.",
             )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 
 from mcp_convex.domain.errors import InvalidArguments, NotFound, TooLarge
 from mcp_convex.domain.function_names import canonical, resolve
@@ -18,6 +17,7 @@ from mcp_convex.domain.models import (
 from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import DeploymentApi, Reach
 from mcp_convex.services.excerpts import excerpt, excerpt_lines, fitting, size_of_model
+from mcp_convex.services.suggestions import did_you_mean
 from mcp_convex.services.targets import TargetService
 
 _LARGEST_ARGS = 16 * 1024 * 1024
@@ -54,9 +54,10 @@ class FunctionService:
         Run the live function that *name* means, however it is written.
 
         Raises:
-            NotFound: No live function is called so.
-            InvalidArguments: It is an HTTP action, or *args* are no JSON.
-            BlockedByPolicy: The server is read-only, and the deployment says that it is no query.
+            NotFound: No live function has that name.
+            InvalidArguments: It is an HTTP action, or *args* are not JSON.
+            TooLarge: *args* exceed what Convex takes.
+            BlockedByPolicy: The server is read-only, and the deployment says that it is not a query.
             FunctionThrew: It threw.
         """
         _check_args(args)
@@ -91,8 +92,7 @@ class FunctionService:
             return live[found]
         if not live:
             raise NotFound("No function is live yet.", next_step="Call `push` to make the workspace's functions live.")
-        near = get_close_matches(canonical(name), live, n=3)
-        hint = f"Did you mean {' or '.join(f'`{close}`' for close in near)}? " if near else ""
+        hint = did_you_mean(canonical(name), live)
         raise NotFound(
             f"No live function is called `{canonical(name)}`.",
             next_step=f"{hint}Call `list_functions` to see what is live; a new function is live after `push`.",

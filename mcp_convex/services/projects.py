@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import TypeVar
 
 from pydantic import Field
@@ -27,6 +26,7 @@ from mcp_convex.services.provisioning import (
     reach_of,
     target_of,
 )
+from mcp_convex.services.suggestions import did_you_mean
 from mcp_convex.services.targets import TargetService
 from mcp_convex.services.teams import OpenTeam, Teams
 
@@ -200,8 +200,7 @@ class ProjectService:
                 "Several projects are called so.",
                 next_step=f"Pass one of these as `project`: {_choices([_path(one.project) for one in named])}.",
             )
-        near = get_close_matches(wanted, [one.project.slug for one in there], n=3)
-        hint = f"Did you mean {_choices(near)}? " if near else ""
+        hint = did_you_mean(wanted, [one.project.slug for one in there])
         raise NotFound(
             "No connection opens a project of that name.",
             next_step=f"{hint}Call `list_projects` to see them, or `connect` to another team.",
@@ -228,6 +227,7 @@ def _path(project: Project) -> str:
 
 
 def _choices(names: Sequence[str]) -> str:
+    """Return the first *names*, quoted, and how many more there are."""
     shown = ", ".join(f"`{name}`" for name in names[:_NAMED_CHOICES])
     return f"{shown} and {len(names) - _NAMED_CHOICES} more" if len(names) > _NAMED_CHOICES else shown or "none"
 
