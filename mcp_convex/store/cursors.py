@@ -11,7 +11,7 @@ from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.ports.cursors import CursorStore
 from mcp_convex.store.database import Database
 from mcp_convex.store.dialects import database_clock
-from mcp_convex.store.tables import cursors
+from mcp_convex.store.tables import cursors, rows_of
 
 KEPT = timedelta(hours=1)
 
@@ -30,8 +30,7 @@ class SqlCursorStore(CursorStore):
 
     async def find(self, principal: PrincipalId, workspace: WorkspaceId, short: str) -> str | None:
         wanted = select(cursors.c.place).where(
-            cursors.c.principal == principal,
-            cursors.c.workspace == workspace,
+            *rows_of(cursors, principal, workspace),
             cursors.c.id == short,
             cursors.c.expires_at > database_clock(),
         )

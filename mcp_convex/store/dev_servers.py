@@ -11,7 +11,7 @@ from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.ports import DevServerStore
 from mcp_convex.store.database import Database, decoding
 from mcp_convex.store.dialects import upsert
-from mcp_convex.store.tables import dev_servers
+from mcp_convex.store.tables import dev_servers, rows_of
 
 
 class SqlDevServerStore(DevServerStore):
@@ -19,9 +19,7 @@ class SqlDevServerStore(DevServerStore):
         self._database = database
 
     async def get(self, principal: PrincipalId, workspace: WorkspaceId) -> DevServer | None:
-        wanted = select(dev_servers.c.record).where(
-            dev_servers.c.principal == principal, dev_servers.c.workspace == workspace
-        )
+        wanted = select(dev_servers.c.record).where(*rows_of(dev_servers, principal, workspace))
         async with self._database.asking() as connection:
             found = await connection.scalar(wanted)
         with decoding():

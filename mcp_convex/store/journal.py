@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mcp_convex.domain.models import FileEntry, FilePath, PrincipalId, WorkspaceId
@@ -14,7 +14,7 @@ from mcp_convex.domain.ports import FileJournal, JournalState
 from mcp_convex.store.database import Database
 from mcp_convex.store.dialects import upsert, upsert_many
 from mcp_convex.store.encryption import Cipher
-from mcp_convex.store.tables import place, workspace_files, workspaces
+from mcp_convex.store.tables import place, rows_of, workspace_files, workspaces
 
 _AT_ONCE = 500
 """Paths that one statement names; SQLite knows a bound."""
@@ -30,14 +30,17 @@ class SqlFileJournal(FileJournal):
     async def tag(self, principal: PrincipalId, workspace: WorkspaceId) -> str:
         async with self._database.writing() as connection:
             await _open(connection, principal, workspace)
-            found = await connection.scalar(select(workspaces.c.tag).where(*_is(principal, workspace)))
+            found = await connection.scalar(select(workspaces.c.tag).where(*rows_of(workspaces, principal, workspace)))
         return str(found)
 
     async def state(self, principal: PrincipalId, workspace: WorkspaceId) -> JournalState:
-        columns = workspace_files.c.path, workspace_files.c.size, workspace_files.c.sha256
+        version_of = select(workspaces.c.version).where(*rows_of(workspaces, principal, workspace))
+        files_of = select(workspace_files.c.path, workspace_files.c.size, workspace_files.c.sha256).where(
+            *rows_of(workspace_files, principal, workspace)
+        )
         async with self._database.reading() as connection:
-            version = await connection.scalar(select(workspaces.c.version).where(*_is(principal, workspace)))
-            rows = (await connection.execute(select(*columns).where(*_in(principal, workspace)))).all()
+            version = await connection.scalar(version_of)
+            rows = (await connection.execute(files_of)).all()
         entries = [FileEntry(path=FilePath(path), size=size, sha256=digest) for path, size, digest in rows if digest]
         return JournalState(
             version=version or 0,
@@ -50,7 +53,7 @@ class SqlFileJournal(FileJournal):
     ) -> Mapping[FilePath, bytes]:
         wanted = list(paths)
         columns = select(workspace_files.c.path, workspace_files.c.content).where(
-            *_in(principal, workspace), workspace_files.c.content.is_not(None)
+            *rows_of(workspace_files, principal, workspace), workspace_files.c.content.is_not(None)
         )
         found: dict[FilePath, bytes] = {}
         async with self._database.reading() as connection:
@@ -65,7 +68,8 @@ class SqlFileJournal(FileJournal):
         self, principal: PrincipalId, workspace: WorkspaceId, changes: Mapping[FilePath, bytes | None]
     ) -> int:
         rows = self._rows(principal, workspace, changes)
-        grown = update(workspaces).where(*_is(principal, workspace)).values(version=workspaces.c.version + 1)
+        one_more = {"version": workspaces.c.version + 1}
+        grown = update(workspaces).where(*rows_of(workspaces, principal, workspace)).values(one_more)
         async with self._database.writing() as connection:
             await _open(connection, principal, workspace)
             version = await connection.scalar(grown.returning(workspaces.c.version))
@@ -77,7 +81,7 @@ class SqlFileJournal(FileJournal):
     ) -> bool:
         rows = self._rows(principal, workspace, changes)
         # An update rather than a select: it holds other writers off until what was found is kept.
-        same = update(workspaces).where(*_is(principal, workspace), workspaces.c.version == version)
+        same = update(workspaces).where(*rows_of(workspaces, principal, workspace), workspaces.c.version == version)
         async with self._database.writing() as connection:
             await _open(connection, principal, workspace)
             is_current = (await connection.execute(same.values(version=version))).rowcount > 0
@@ -114,11 +118,3 @@ async def _open(connection: AsyncConnection, principal: PrincipalId, workspace: 
     """Make sure that the workspace has its row."""
     row = {"principal": principal, "workspace": workspace, "tag": secrets.token_hex(8), "version": 0}
     await connection.execute(upsert(connection, workspaces, row, where=workspaces.c.version < 0))  # never a second one
-
-
-def _is(principal: PrincipalId, workspace: WorkspaceId) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return workspaces.c.principal == principal, workspaces.c.workspace == workspace
-
-
-def _in(principal: PrincipalId, workspace: WorkspaceId) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return workspace_files.c.principal == principal, workspace_files.c.workspace == workspace

@@ -9,7 +9,7 @@ from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.ports import ProvisioningStore
 from mcp_convex.store.database import Database, decoding
 from mcp_convex.store.dialects import upsert
-from mcp_convex.store.tables import provisioning_runs
+from mcp_convex.store.tables import provisioning_runs, rows_of
 
 
 class SqlProvisioningStore(ProvisioningStore):
@@ -30,8 +30,7 @@ class SqlProvisioningStore(ProvisioningStore):
 
     async def open_run(self, principal: PrincipalId, workspace: WorkspaceId, name: str) -> ProvisioningRun | None:
         wanted = select(provisioning_runs.c.record).where(
-            provisioning_runs.c.principal == principal,
-            provisioning_runs.c.workspace == workspace,
+            *rows_of(provisioning_runs, principal, workspace),
             provisioning_runs.c.name == name,
             provisioning_runs.c.is_open,
         )

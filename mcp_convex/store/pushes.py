@@ -14,7 +14,7 @@ from mcp_convex.domain.snapshots import NewSnapshot
 from mcp_convex.store.database import Database, decoding
 from mcp_convex.store.dialects import upsert
 from mcp_convex.store.snapshots import SqlSnapshotStore
-from mcp_convex.store.tables import pushes
+from mcp_convex.store.tables import pushes, rows_of
 
 KEPT = 200
 """Pushes of one workspace that the store keeps."""
@@ -35,7 +35,7 @@ class SqlPushStore(PushStore):
             "started_at": record.started_at.timestamp(),
             "record": record.model_dump_json(),
         }
-        of_workspace = pushes.c.principal == principal, pushes.c.workspace == record.workspace
+        of_workspace = rows_of(pushes, principal, record.workspace)
         beyond = select(pushes.c.id).where(*of_workspace).order_by(*_NEWEST_FIRST).offset(KEPT)
         async with self._database.writing() as connection:
             if new is not None:
@@ -52,7 +52,7 @@ class SqlPushStore(PushStore):
         return _decoded(found)
 
     async def latest(self, principal: PrincipalId, workspace: WorkspaceId) -> AsyncGenerator[PushRecord]:
-        of_workspace = pushes.c.principal == principal, pushes.c.workspace == workspace
+        of_workspace = rows_of(pushes, principal, workspace)
         wanted = select(pushes).where(*of_workspace).order_by(*_NEWEST_FIRST).limit(_AT_A_TIME)
         older = wanted
         while True:

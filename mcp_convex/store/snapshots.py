@@ -7,7 +7,6 @@ from itertools import islice
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.elements import ColumnElement
 
 from mcp_convex.domain.models import PrincipalId, WorkspaceId
 from mcp_convex.domain.ports.snapshots import SnapshotStore
@@ -15,7 +14,7 @@ from mcp_convex.domain.snapshots import NewSnapshot, Snapshot
 from mcp_convex.store.database import Database, decoding
 from mcp_convex.store.dialects import one_at_a_time, upsert
 from mcp_convex.store.encryption import Cipher
-from mcp_convex.store.tables import place, snapshot_contents, snapshots
+from mcp_convex.store.tables import place, rows_of, snapshot_contents, snapshots
 
 KEPT = 200
 """Snapshots of one workspace that the store keeps."""
@@ -52,7 +51,7 @@ class SqlSnapshotStore(SnapshotStore):
         await _prune(connection, principal, workspace)
 
     async def missing(self, principal: PrincipalId, workspace: WorkspaceId, digests: Collection[str]) -> frozenset[str]:
-        columns = select(snapshot_contents.c.sha256).where(*_kept_of(principal, workspace))
+        columns = select(snapshot_contents.c.sha256).where(*rows_of(snapshot_contents, principal, workspace))
         found: set[str] = set()
         async with self._database.reading() as connection:
             for some in _batches(digests):
@@ -62,7 +61,9 @@ class SqlSnapshotStore(SnapshotStore):
     async def contents(
         self, principal: PrincipalId, workspace: WorkspaceId, digests: Collection[str]
     ) -> Mapping[str, bytes]:
-        columns = select(snapshot_contents.c.sha256, snapshot_contents.c.content).where(*_kept_of(principal, workspace))
+        columns = select(snapshot_contents.c.sha256, snapshot_contents.c.content).where(
+            *rows_of(snapshot_contents, principal, workspace)
+        )
         found: dict[str, bytes] = {}
         async with self._database.reading() as connection:
             for some in _batches(digests):
@@ -72,7 +73,8 @@ class SqlSnapshotStore(SnapshotStore):
         return found
 
     async def latest(self, principal: PrincipalId, workspace: WorkspaceId) -> AsyncGenerator[Snapshot]:
-        wanted = select(snapshots.c.record).where(*_of(principal, workspace)).order_by(*_NEWEST_FIRST)
+        of_workspace = rows_of(snapshots, principal, workspace)
+        wanted = select(snapshots.c.record).where(*of_workspace).order_by(*_NEWEST_FIRST)
         async with self._database.asking() as connection:
             records = (await connection.scalars(wanted)).all()
         for record in records:
@@ -89,14 +91,6 @@ class SqlSnapshotStore(SnapshotStore):
 _NEWEST_FIRST = snapshots.c.taken_at.desc(), snapshots.c.id.desc()
 
 
-def _of(principal: PrincipalId, workspace: WorkspaceId) -> tuple[ColumnElement[bool], ...]:
-    return snapshots.c.principal == principal, snapshots.c.workspace == workspace
-
-
-def _kept_of(principal: PrincipalId, workspace: WorkspaceId) -> tuple[ColumnElement[bool], ...]:
-    return snapshot_contents.c.principal == principal, snapshot_contents.c.workspace == workspace
-
-
 def _batches(digests: Collection[str]) -> Iterator[Sequence[str]]:
     left = iter(sorted(digests))
     while some := list(islice(left, _AT_ONCE)):
@@ -105,7 +99,7 @@ def _batches(digests: Collection[str]) -> Iterator[Sequence[str]]:
 
 async def _prune(connection: AsyncConnection, principal: PrincipalId, workspace: WorkspaceId) -> None:
     """Delete what is too old, and the contents that only it held."""
-    of_workspace = _of(principal, workspace)
+    of_workspace = rows_of(snapshots, principal, workspace)
     count = await connection.scalar(select(func.count()).select_from(snapshots).where(*of_workspace))
     if (count or 0) <= KEPT:
         return
@@ -117,7 +111,7 @@ async def _prune(connection: AsyncConnection, principal: PrincipalId, workspace:
             for record in await connection.scalars(select(snapshots.c.record).where(*of_workspace))
         ]
     needed = {file.sha256 for snapshot in left for file in snapshot.files}
-    kept = set(await connection.scalars(select(snapshot_contents.c.sha256).where(*_kept_of(principal, workspace))))
+    contents = rows_of(snapshot_contents, principal, workspace)
+    kept = set(await connection.scalars(select(snapshot_contents.c.sha256).where(*contents)))
     for some in _batches(kept - needed):
-        in_batch = snapshot_contents.c.sha256.in_(some)
-        await connection.execute(delete(snapshot_contents).where(*_kept_of(principal, workspace), in_batch))
+        await connection.execute(delete(snapshot_contents).where(*contents, snapshot_contents.c.sha256.in_(some)))

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 HEAD = "0006"
 """The newest migration. Kept here so that opening a store that is up to date needs no Alembic."""
@@ -172,6 +185,11 @@ ENCRYPTED: tuple[Column[bytes], ...] = (
     snapshot_contents.c.content,
 )
 """Every column that holds a sealed value."""
+
+
+def rows_of(table: Table, principal: str, workspace: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions for the rows of *table* that belong to one *workspace* of one *principal*."""
+    return table.c.principal == principal, table.c.workspace == workspace
 
 
 def place(column: Column[bytes], *key: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from mcp_convex.store.database import Database, decoding
 from mcp_convex.store.dialects import upsert
 from mcp_convex.store.encryption import Cipher
 from mcp_convex.store.remembered import Remembered
-from mcp_convex.store.tables import place, targets
+from mcp_convex.store.tables import place, rows_of, targets
 
 
 class SqlTargetStore(TargetStore):
@@ -54,11 +54,11 @@ class SqlTargetStore(TargetStore):
             await database.execute(upsert(database, targets, row))
 
     async def delete(self, principal: PrincipalId, workspace: WorkspaceId) -> bool:
-        unlink = delete(targets).where(targets.c.principal == principal, targets.c.workspace == workspace)
+        unlink = delete(targets).where(*rows_of(targets, principal, workspace))
         async with self._database.writing() as connection:
             return (await connection.execute(unlink)).rowcount > 0
 
     async def _row(self, principal: PrincipalId, workspace: WorkspaceId) -> RowMapping | None:
-        wanted = select(targets).where(targets.c.principal == principal, targets.c.workspace == workspace)
+        wanted = select(targets).where(*rows_of(targets, principal, workspace))
         async with self._database.asking() as connection:
             return (await connection.execute(wanted)).mappings().one_or_none()
