@@ -250,15 +250,13 @@ class SnapshotService:
         for snapshot in kept:
             if which in {snapshot.id, LAST_PUSHED if snapshot.reason == "pushed" else None}:
                 return snapshot
-        if which == LAST_PUSHED:
+        if which == LAST_PUSHED or not kept:
             raise NotFound(
                 "Nothing was pushed from this workspace yet, so there is nothing to go back to.",
                 next_step="Go on with the files as they are, and call `push`.",
             )
         named = ", ".join(f"`{one.id}` ({one.reason}, {one.taken_at:%Y-%m-%d %H:%M} UTC)" for one in kept[:_NAMED])
-        raise NotFound(
-            f"There is no snapshot `{which}`.", next_step=f"Use one of these: {named or 'there is none yet'}."
-        )
+        raise NotFound(f"There is no snapshot `{which}`.", next_step=f"Use one of these: {named}.")
 
     async def _changes(self, now: Draft, snapshot: Snapshot) -> Mapping[FilePath, bytes | None]:
         """Return what has to be written for the files to be as in *snapshot*."""
