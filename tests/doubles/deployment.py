@@ -83,10 +83,22 @@ class Babbles(Fault):
 
 @dataclass(frozen=True)
 class BreaksOff(Fault):
-    """Half an answer, then a closed connection."""
+    """Half an answer, then a closed connection, where *released* is given not before that is set."""
+
+    released: asyncio.Event | None = None
 
     async def answer(self, right, closing):
-        return _Broken(half=right.body[: len(right.body) // 2])
+        return _Broken(half=right.body[: len(right.body) // 2], released=self.released)
+
+
+@dataclass(frozen=True)
+class Leaves(Fault):
+    """Any JSON, and nobody who listens from then on: connections are refused."""
+
+    content: Any
+
+    async def answer(self, right, closing):
+        return _Last(self.content, headers={"Connection": "close"})
 
 
 @dataclass(frozen=True)
@@ -137,19 +149,31 @@ class Lingers(Fault):
 class _Broken(Response):
     """What a broken connection leaves of an answer: half a body, or nothing."""
 
-    def __init__(self, half: bytes | None) -> None:
+    def __init__(self, half: bytes | None, released: asyncio.Event | None = None) -> None:
         super().__init__()
         self.half = half
+        self.released = released
 
     async def __call__(self, scope, receive, send) -> None:
         if self.half is not None:
             headers = [(b"content-length", b"100000"), (b"content-type", b"application/json")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": self.half, "more_body": True})
+            if self.released is not None:
+                await self.released.wait()
             return  # uvicorn closes the connection of an answer that was not completed
         scope["connection"].abort()
         while "http.disconnect" != (await receive())["type"]:  # once uvicorn has noticed: it would answer 500 before
             pass
+
+
+class _Last(JSONResponse):
+    """The last answer of a server."""
+
+    async def __call__(self, scope, receive, send) -> None:
+        for listener in scope["listeners"]:
+            listener.close()
+        await super().__call__(scope, receive, send)
 
 
 # --- the deployment ----------------------------------------------------------------------------------------------
@@ -382,7 +406,13 @@ async def served(app: ASGIApp, on_close: Callable[[], None]):
     # asyncio turns Nagle's algorithm off (40 ms an answer) only where the socket names its protocol.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, lifespan="off", log_config=None, log_level="critical", timeout_graceful_shutdown=1)
+
+    async def with_listeners(scope, receive, send):
+        await app({**scope, "listeners": server.servers}, receive, send)
+
+    config = uvicorn.Config(
+        with_listeners, lifespan="off", log_config=None, log_level="critical", timeout_graceful_shutdown=1
+    )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

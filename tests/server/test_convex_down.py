@@ -13,7 +13,7 @@ from mcp_convex.domain.connections import Team, TeamId
 from mcp_convex.domain.models import PrincipalId
 from mcp_convex.server.adapters import open_the_store
 from tests.doubles.cloud import ENDPOINTS, FakeCloud, fake_cloud
-from tests.doubles.deployment import Says, fake_deployment
+from tests.doubles.deployment import Answers, BreaksOff, Leaves, Says, fake_deployment
 from tests.doubles.hosting import Hosted, consenting, hosted, tokens_file
 from tests.store.records import connection, token
 from tests.world import APP, World
@@ -42,6 +42,9 @@ GO_ON: Mapping[str, dict[str, Any]] = {
     "dev_server": {"action": "status"},
 }
 """Calls that need nobody."""
+RUN = {"name": "notes:add", "args": {}}
+ADD = {"identifier": "notes.js:add", "functionType": "Mutation", "visibility": {"kind": "public"}}
+LIVE = {"status": "success", "value": [ADD], "logLines": []}
 
 
 @pytest.fixture
@@ -67,11 +70,12 @@ async def connect(host: Hosted, cloud: FakeCloud, name: str) -> None:
         await store.connections.put_token(principal, granted, token(cloud.grant("oauth", team).token))
 
 
-async def call_in_vain(world: World, tool: str, arguments: dict[str, Any]) -> None:
-    """Call what is refused with who does not answer, and what to do."""
+async def call_in_vain(world: World, tool: str, arguments: dict[str, Any], code: str = "rate_limited") -> str:
+    """Call what is refused with *code* and what to do, and return what is said."""
     error = (await world.call(tool, **arguments)).structured_content["error"]
-    assert ("rate_limited", True) == (error["code"], bool(error["next_step"])), (tool, error)
-    assert any(who in error["message"] for who in ("Convex", "deployment")), (tool, error)
+    assert (code, True) == (error["code"], bool(error["next_step"])), (tool, error)
+    assert any(who in error["message"] for who in ("Convex", "deployment", "The call was sent")), (tool, error)
+    return error["message"]
 
 
 async def test_calls_say_that_convex_is_down_and_others_go_on_and_nothing_is_lost_or_done_twice(house):
@@ -110,3 +114,35 @@ async def test_a_project_whose_making_convex_broke_off_is_finished_by_its_own_pr
     assert (made, 2) == (again, len(set(made)))
     assert ["alice", "bob"] == [project.team.slug for project in cloud.projects.values()]
     assert 2 == len(cloud.deployments)
+
+
+async def test_who_loses_convex_in_the_midst_of_a_call_is_told_so_while_another_is_served(house):
+    host, cloud, deployment = house
+    released = anyio.Event()
+    deployment.always("query", Answers(LIVE))
+    deployment.always("function", BreaksOff(released))
+    async with (
+        fake_deployment() as leaving,
+        host.client(host.tokens["alice"]) as alice,
+        host.client(host.tokens["alice"], query="?workspace=other") as elsewhere,
+        host.client(host.tokens["bob"]) as bob,
+    ):
+        await host.link("tokens-file alice", leaving.reach, "other")
+        leaving.always("query", Leaves(LIVE))
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call_in_vain, alice, "run_function", RUN, "outcome_unknown")
+                await deployment.until_asked("function")
+                assert "ConnectError" in await call_in_vain(elsewhere, "run_function", RUN, "convex_unreachable")
+                for tool, arguments in GO_ON.items():
+                    await bob.content(tool, **arguments)
+                await bob.write(APP)
+                released.set()
+        assert (1, 0) == (len(deployment.asked("function")), len(leaving.asked("function")))
+
+        # What may be asked twice is, and nobody notices.
+        deployment.script("list_environment_variables", BreaksOff())
+        cloud.script("list_projects", BreaksOff())
+        await alice.content("list_env_vars")
+        await alice.content("list_projects")
+        assert (2, 2) == (len(deployment.asked("list_environment_variables")), len(cloud.asked("list_projects")))
