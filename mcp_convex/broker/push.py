@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import anyio
@@ -70,8 +71,9 @@ class PushSession(Session):
         self._upstream = upstream
         self._tuning = tuning
         self._memory = memory
-        self._asked_hashes: Call | None = None
-        self._before: Hashes | None = None
+        self._hashes_call: Call | None = None
+        """The CLI's own question for what is live, which can be asked again."""
+        self._hashes_before: Hashes | None = None
         self._forecast: SchemaForecast | None = None
         self._start: _Started | None = None
         self._schema_fits = False
@@ -97,16 +99,16 @@ class PushSession(Session):
 
     async def _config_hashes(self, call: Call) -> Answer:
         reply, hashes = await self._asked(call, self._keyed(call), ConfigHashes)
-        self._asked_hashes, self._before = call, _by_path(hashes)
+        self._hashes_call, self._hashes_before = call, _by_path(hashes)
         return self._passed(reply)
 
     async def _evaluate_schema(self, call: Call) -> Answer:
         """Pass on what the CLI asks for its own warnings; it goes on without an answer too."""
         self._confined(call)
         reply = await self._upstream.ask(call.step, self._keyed(call), cli=call.cli)
-        if isinstance(reply, Lost) or reply.status != 200:  # noqa: PLR2004 - HTTP
+        if isinstance(reply, Lost) or reply.status != HTTPStatus.OK:
             return said(404, "NotFound", "The deployment did not evaluate the schema.")
-        self._forecast = _forecast(reply)
+        self._forecast = _read(reply, SchemaForecast)
         return self._passed(reply)
 
     async def _start_push(self, call: Call) -> Answer:
@@ -121,7 +123,7 @@ class PushSession(Session):
         known = self._memory.recall()
         contents = pushed_contents(request, known, await self._terms.origins() if self._terms.origins else {})
         live = await self._terms.live_functions() if self._terms.live_functions else None
-        before = Before(hashes=self._before or {}, contents=known, functions=live)
+        before = Before(hashes=self._hashes_before or {}, contents=known, functions=live)
         changes = await self._foreseen(changes_of(request, started, before, contents), body, started)
         self._start = _Started(
             answer=reply.body,
@@ -162,9 +164,9 @@ class PushSession(Session):
         members = {**json.loads(call.body), "adminKey": self._key()}
         body = spliced(members, "startPush", start.answer)
         reply = await self._upstream.ask(call.step, body, cli=call.cli, reserve_s=self._tuning.proof_s)
-        if isinstance(reply, Reply) and _fits(reply, PushFinished):
+        if isinstance(reply, Reply) and _read(reply, PushFinished) is not None:
             answer = self._passed(reply)
-        elif isinstance(reply, Reply) and 400 <= reply.status < 500 and reply.status != 429:  # noqa: PLR2004 - HTTP
+        elif isinstance(reply, Reply) and _is_refusal(reply):
             raise verdicts.refused(call.step, self._hidden(reply))
         else:
             answer = await self._proven(start)
@@ -186,15 +188,15 @@ class PushSession(Session):
             await anyio.sleep(pause)
             after = await self._hashes_now()
             told = told or after is not None
-            if after is not None and _shows(self._before, start.pushed, after):
+            if after is not None and _shows(self._hashes_before, start.pushed, after):
                 return Answer(200, _CONFIRMED)
-        raise verdicts.unfinished(known=told and _is_telling(self._before, start.pushed))
+        raise verdicts.unfinished(known=told and _is_telling(self._hashes_before, start.pushed))
 
     async def _hashes_now(self) -> Hashes | None:
-        if self._asked_hashes is None:
+        if self._hashes_call is None:
             return None
         try:
-            _, hashes = await self._asked(self._asked_hashes, self._keyed(self._asked_hashes), ConfigHashes)
+            _, hashes = await self._asked(self._hashes_call, self._keyed(self._hashes_call), ConfigHashes)
         except Ended:
             return None
         return _by_path(hashes)
@@ -204,7 +206,7 @@ class PushSession(Session):
         matters = self._terms.purpose == "preview" or (changes.indexes.added and not self._terms.consented)
         if not matters:
             return changes
-        forecast = self._forecast or _forecast(await self._upstream.ask(EVALUATE_SCHEMA, body))
+        forecast = self._forecast or _read(await self._upstream.ask(EVALUATE_SCHEMA, body), SchemaForecast)
         return foreseen(changes, started.schema_change.index_diffs or {}, forecast) if forecast else changes
 
     async def _ask_consent(self, start: _Started) -> None:
@@ -253,7 +255,7 @@ class PushSession(Session):
         reply = await self._upstream.ask(call.step, body, cli=call.cli)
         if isinstance(reply, Lost):
             raise verdicts.lost(call.step, reply) if self._deadline.left() else verdicts.out_of_time(call.step)
-        if reply.status != 200:  # noqa: PLR2004 - HTTP
+        if reply.status != HTTPStatus.OK:
             raise verdicts.refused(call.step, self._hidden(reply))
         if warning := reply.header("x-convex-deprecation-message"):
             self._note("cli_deprecated", warning, "warning")
@@ -276,18 +278,20 @@ class PushSession(Session):
         return Answer(reply.status, self._upstream.masks.hide(reply.body), reply.headers)
 
 
-def _forecast(reply: Reply | Lost) -> SchemaForecast | None:
-    if isinstance(reply, Lost) or not _fits(reply, SchemaForecast):
+def _read(reply: Reply | Lost, shape: type[W]) -> W | None:
+    """Return *reply* as *shape*; None where it is lost, refused, or something else."""
+    if isinstance(reply, Lost) or reply.status != HTTPStatus.OK:
         return None
-    return SchemaForecast.model_validate_json(reply.body)
-
-
-def _fits(reply: Reply, shape: type[Wire]) -> bool:
     try:
-        shape.model_validate_json(reply.body)
+        return shape.model_validate_json(reply.body)
     except ValidationError:
-        return False
-    return reply.status == 200  # noqa: PLR2004 - HTTP
+        return None
+
+
+def _is_refusal(reply: Reply) -> bool:
+    """Say whether the deployment has refused, rather than failed or asked to come back later."""
+    is_client_error = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_client_error and reply.status != HTTPStatus.TOO_MANY_REQUESTS
 
 
 def _by_path(hashes: ConfigHashes) -> Hashes:
