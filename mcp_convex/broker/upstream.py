@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -73,6 +73,16 @@ class Lost:
     why: Literal["unreachable", "cut_off", "silent", "oversized"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What `Upstream.ask` sends, as often as it has to."""
+
+    step: Step
+    body: bytes | None = field(repr=False)
+    cli: str
+    reserve_s: float
+
+
 class Deadline:
     """When a session ends, on the event loop's clock."""
 
@@ -114,7 +124,8 @@ class Upstream:
             cli: The CLI's name and version, which decide about deprecation.
             reserve_s: Seconds to leave of the session's time, or half of what is left if that is less.
         """
-        reply = await self._once(step, body, cli, reserve_s)
+        request = _Request(step, body, cli, reserve_s)
+        reply = await self._once(request)
         if not step.repeatable:
             return reply
         for pause in self._pauses():
@@ -122,7 +133,7 @@ class Upstream:
                 break
             self.repeats += 1
             await anyio.sleep(pause)
-            reply = await self._once(step, body, cli, reserve_s)
+            reply = await self._once(request)
         return reply
 
     def _pauses(self) -> Iterator[float]:
@@ -133,29 +144,29 @@ class Upstream:
             yield pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
             pause = min(2 * pause, self._tuning.longest_pause_s)
 
-    async def _once(self, step: Step, body: bytes | None, cli: str, reserve_s: float) -> Reply | Lost:
-        with span(step.name, calls_out=True, within=self._within):
-            reply = await self._answered(step, body, cli, reserve_s)
+    async def _once(self, request: _Request) -> Reply | Lost:
+        with span(request.step.name, calls_out=True, within=self._within):
+            reply = await self._answered(request)
             note(outcome=reply.status if isinstance(reply, Reply) else reply.why)
             return reply
 
-    async def _answered(self, step: Step, body: bytes | None, cli: str, reserve_s: float) -> Reply | Lost:
-        left = max(self._deadline.left() - reserve_s, self._deadline.left() / 2)
-        patience = self._tuning.optional_s if step.optional else self._tuning.silence_s
-        with anyio.move_on_after(left if step.laborious else min(left, patience)):
-            return await self._sent(step, body, cli)
+    async def _answered(self, request: _Request) -> Reply | Lost:
+        left = max(self._deadline.left() - request.reserve_s, self._deadline.left() / 2)
+        patience = self._tuning.optional_s if request.step.optional else self._tuning.silence_s
+        with anyio.move_on_after(left if request.step.laborious else min(left, patience)):
+            return await self._sent(request)
         return Lost("silent")
 
-    async def _sent(self, step: Step, body: bytes | None, cli: str) -> Reply | Lost:
+    async def _sent(self, request: _Request) -> Reply | Lost:
         import httpx2  # noqa: PLC0415 - the server answers its first request before it needs this
 
-        url = self._reach.target.url.rstrip("/") + step.path
-        content, headers = await self._packed(body)
+        url = self._reach.target.url.rstrip("/") + request.step.path
+        content, headers = await self._packed(request.body)
         headers["Authorization"] = f"Convex {self._reach.credential.get_secret_value()}"
-        if cli:
-            headers["Convex-Client"] = cli
+        if request.cli:
+            headers["Convex-Client"] = request.cli
         try:
-            async with self._client.stream(step.method, url, content=content, headers=headers) as response:
+            async with self._client.stream(request.step.method, url, content=content, headers=headers) as response:
                 return await self._read(response)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol, httpx2.InvalidURL):
             return Lost("unreachable")
