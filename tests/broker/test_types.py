@@ -5,6 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from tests.doubles.deployment import Answers
+
 pytestmark = pytest.mark.anyio
 
 
@@ -38,11 +40,14 @@ async def test_a_push_whose_types_fit_is_live_and_they_are_asked_for_once(opened
         asked.append(True)
         return True
 
+    deployment.script("wait_for_schema", Answers({"type": "inProgress", "components": {}}))
     async with opened(types=types) as cli:
-        await cli.push()
-        await cli.wait_for_schema()
+        await started(cli)
+        waits = [(await cli.wait_for_schema()).json()["type"] for _ in range(2)]
+        await cli.finish_push()
         verdict = cli.session.verdict()
 
+    assert ["inProgress", "complete"] == waits
     assert verdict.live
     assert [True] == asked
     assert ["bundling", "starting", "type check", "schema", "finishing", "done"] == cli.stages

@@ -262,7 +262,7 @@ async def test_what_was_stored_by_hand_remains_to_be_revoked_by_hand(desk):
 
 
 async def test_what_the_agent_is_told_to_do_next_depends_on_where_things_stand(desk):
-    assert "connect" in (await desk.connections.look()).next_step
+    assert "`connect`" in (await desk.connections.look()).next_step
     await desk.finish(await desk.granted(await desk.page()))
     assert "create_project" in (await desk.connections.look()).next_step
     await desk.store.targets.put(*OWNER, reach_of())

@@ -81,7 +81,7 @@ async def test_nothing_live_is_told_as_that():
     with pytest.raises(errors.NotFound) as caught:
         await service(ConvexDeployment()).run("messages:send", {})
 
-    assert "push" in caught.value.next_step
+    assert "`push`" in caught.value.next_step
 
 
 async def test_an_http_action_is_not_run_but_explained():
