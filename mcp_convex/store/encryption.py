@@ -59,6 +59,20 @@ class Cipher:
                 next_step="Restore the store from a backup, or run `mcp-convex connect` again.",
             ) from exc
 
+    def seal_bytes(self, data: bytes, place: Place) -> bytes:
+        """Return *data* encrypted for *place*."""
+        # As text, since all sealed values are rotated alike. Latin-1 has a character for every byte.
+        return self.seal(data.decode("latin-1"), place)
+
+    def open_bytes(self, sealed: bytes, place: Place) -> bytes:
+        """
+        Return the data that was sealed for *place*.
+
+        Raises:
+            StoreCorrupt: As `open` says.
+        """
+        return self.open(sealed, place).encode("latin-1")
+
 
 def _id(key: bytes) -> bytes:
     return hashlib.sha256(b"mcp-convex key id\0" + key).digest()[:_KEY_ID_BYTES]

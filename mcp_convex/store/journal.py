@@ -61,7 +61,7 @@ class SqlFileJournal(FileJournal):
                 some = columns.where(workspace_files.c.path.in_(wanted[first : first + _AT_ONCE]))
                 for path, sealed in await connection.execute(some):
                     belongs = place(workspace_files.c.content, principal, workspace, path)
-                    found[FilePath(path)] = self._cipher.open(sealed, belongs).encode("latin-1")
+                    found[FilePath(path)] = self._cipher.open_bytes(sealed, belongs)
         return found
 
     async def record(
@@ -99,14 +99,13 @@ class SqlFileJournal(FileJournal):
                 "path": path,
                 "size": len(data or b""),
                 "sha256": "" if data is None else sha256(data).hexdigest(),
-                "content": None if data is None else self._seal(data, (principal, workspace, path)),
+                "content": self._sealed(data, principal, workspace, path),
             }
             for path, data in changes.items()
         ]
 
-    def _seal(self, data: bytes, key: tuple[str, str, str]) -> bytes:
-        # Latin-1 has a character for every byte.
-        return self._cipher.seal(data.decode("latin-1"), place(workspace_files.c.content, *key))
+    def _sealed(self, data: bytes | None, *key: str) -> bytes | None:
+        return None if data is None else self._cipher.seal_bytes(data, place(workspace_files.c.content, *key))
 
 
 async def _keep(connection: AsyncConnection, rows: list[dict[str, object]]) -> None:

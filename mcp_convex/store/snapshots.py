@@ -46,7 +46,8 @@ class SqlSnapshotStore(SnapshotStore):
         # Another's pruning could not see what this transaction refers to.
         await one_at_a_time(connection, "snapshots", principal, workspace)
         for digest, content in new.contents.items():
-            await connection.execute(upsert(connection, snapshot_contents, self._sealed(row, digest, content)))
+            kept = self._sealed(principal, workspace, digest, content)
+            await connection.execute(upsert(connection, snapshot_contents, kept))
         await connection.execute(upsert(connection, snapshots, row))
         await _prune(connection, principal, workspace)
 
@@ -69,7 +70,7 @@ class SqlSnapshotStore(SnapshotStore):
             for some in _batches(digests):
                 for digest, sealed in await connection.execute(columns.where(snapshot_contents.c.sha256.in_(some))):
                     belongs = place(snapshot_contents.c.content, principal, workspace, digest)
-                    found[digest] = self._cipher.open(sealed, belongs).encode("latin-1")
+                    found[digest] = self._cipher.open_bytes(sealed, belongs)
         return found
 
     async def latest(self, principal: PrincipalId, workspace: WorkspaceId) -> AsyncGenerator[Snapshot]:
@@ -81,11 +82,9 @@ class SqlSnapshotStore(SnapshotStore):
             with decoding():
                 yield Snapshot.model_validate_json(record)
 
-    def _sealed(self, row: Mapping[str, object], digest: str, content: bytes) -> Mapping[str, object]:
-        key = str(row["principal"]), str(row["workspace"]), digest
-        # Latin-1 has a character for every byte.
-        sealed = self._cipher.seal(content.decode("latin-1"), place(snapshot_contents.c.content, *key))
-        return dict(zip(("principal", "workspace", "sha256", "content"), (*key, sealed), strict=True))
+    def _sealed(self, principal: PrincipalId, workspace: WorkspaceId, digest: str, content: bytes) -> dict[str, object]:
+        sealed = self._cipher.seal_bytes(content, place(snapshot_contents.c.content, principal, workspace, digest))
+        return {"principal": principal, "workspace": workspace, "sha256": digest, "content": sealed}
 
 
 _NEWEST_FIRST = snapshots.c.taken_at.desc(), snapshots.c.id.desc()
