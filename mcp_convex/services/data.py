@@ -6,11 +6,11 @@ import re
 
 from pydantic import JsonValue
 
-from mcp_convex.domain.errors import InvalidArguments, NotFound
+from mcp_convex.domain.errors import NotFound
 from mcp_convex.domain.models import Page, Tables
 from mcp_convex.domain.ports import DeploymentApi, Reach
 from mcp_convex.services.cursors import Cursors, Place
-from mcp_convex.services.excerpts import excerpt, fitting, size, size_of_model
+from mcp_convex.services.excerpts import check_limit, excerpt, fitting, size, size_of_model
 from mcp_convex.services.suggestions import did_you_mean
 from mcp_convex.services.targets import TargetService
 
@@ -45,10 +45,7 @@ class DataService:
             NotFound: No table is called *table*.
             InvalidArguments: *limit* or *cursor* is out of range.
         """
-        if not 1 <= limit <= MOST_DOCUMENTS:
-            raise InvalidArguments(
-                f"`limit` is not between 1 and {MOST_DOCUMENTS}.", next_step="Call again with a `limit` in that range."
-            )
+        check_limit(limit, MOST_DOCUMENTS)
         since = await self._cursors.find(cursor, table, newest_first=newest_first) if cursor else None
         reach = await self._targets.reach()
 

@@ -8,6 +8,8 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, JsonValue
 
+from mcp_convex.domain.errors import InvalidArguments
+
 T = TypeVar("T")
 
 BUDGET = 16_000
@@ -42,6 +44,19 @@ def excerpt_lines(lines: Sequence[str], *, most: int, longest: int) -> tuple[str
     """Return the last *most* lines, each of at most *longest* characters, under a mark where there were more."""
     kept = tuple(excerpt_text(line, longest) for line in lines[-most:])
     return kept if len(lines) <= most else (f"… [{len(lines) - most:,} earlier lines]", *kept)
+
+
+def check_limit(limit: int, most: int) -> None:
+    """
+    Make sure that one answer may hold *limit* items.
+
+    Raises:
+        InvalidArguments: It is not between 1 and *most*.
+    """
+    if not 1 <= limit <= most:
+        raise InvalidArguments(
+            f"`limit` is not between 1 and {most}.", next_step="Call again with a `limit` in that range."
+        )
 
 
 def fitting(values: Iterable[T], size_of: Callable[[T], int], budget: int = BUDGET) -> int:

@@ -9,7 +9,7 @@ from mcp_convex.domain.errors import InvalidArguments
 from mcp_convex.domain.function_names import canonical
 from mcp_convex.domain.models import LogEntry, LogPage
 from mcp_convex.domain.ports import DeploymentApi
-from mcp_convex.services.excerpts import excerpt_lines, excerpt_text, fitting, size_of_model
+from mcp_convex.services.excerpts import check_limit, excerpt_lines, excerpt_text, fitting, size_of_model
 from mcp_convex.services.targets import TargetService
 
 MOST_ENTRIES = 200
@@ -47,10 +47,11 @@ class LogService:
         Raises:
             InvalidArguments: *limit* or *cursor* is out of range.
         """
-        if not 1 <= limit <= MOST_ENTRIES or (cursor and not _CURSOR.fullmatch(cursor)):
+        check_limit(limit, MOST_ENTRIES)
+        if cursor and not _CURSOR.fullmatch(cursor):
             raise InvalidArguments(
-                f"`limit` is not between 1 and {MOST_ENTRIES}, or `cursor` is not one of this tool.",
-                next_step="Call `read_logs` without a cursor to begin with the oldest that is kept.",
+                "That cursor did not come from `read_logs`.",
+                next_step="Call `read_logs` without a cursor to see the latest entries.",
             )
         reach = await self._targets.reach()
         page = await self._api.read_logs(reach, cursor=cursor or None, wait_s=min(max(wait_s, 0), LONGEST_WAIT_S))

@@ -70,8 +70,17 @@ async def test_long_logs_are_cut_with_marks():
 
 
 @pytest.mark.parametrize(
-    "more", [{"limit": 0}, {"limit": 201}, {"cursor": "0&x=1"}, {"cursor": "-1"}, {"cursor": "nan"}]
+    ("more", "step"),
+    [
+        ({"limit": 0}, "a `limit` in that range"),
+        ({"limit": 201}, "a `limit` in that range"),
+        ({"cursor": "0&x=1"}, "without a cursor"),
+        ({"cursor": "-1"}, "without a cursor"),
+        ({"cursor": "nan"}, "without a cursor"),
+    ],
 )
-async def test_arguments_out_of_range_are_refused(more):
-    with pytest.raises(errors.InvalidArguments):
+async def test_an_argument_out_of_range_is_refused_with_how_to_correct_that_one(more, step):
+    with pytest.raises(errors.InvalidArguments) as caught:
         await service().read(**more)
+
+    assert step in caught.value.next_step
