@@ -140,9 +140,9 @@ async def _asked(request: Request, kind: type[Model]) -> Model:
     Return what the body says.
 
     Raises:
-        InvalidArguments: It is no JSON, or does not say what can be asked.
-        TooLarge: It has no end.
-        Refused: It is something else than JSON.
+        InvalidArguments: It does not have the shape *kind*, or was cut off.
+        TooLarge: It has more than `LARGEST_BODY` bytes.
+        Refused: Its content type is not JSON.
     """
     body = await _body(request)
     if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

@@ -26,8 +26,9 @@ class Recorded:
     """A call under way."""
 
     answer: CallToolResult | InputRequiredResult | None = None
+    """MCP's answer, which tells the outcome."""
     outcome: str = "cancelled"
-    """Where there is no answer."""
+    """What the call came to, where *answer* is None."""
 
 
 @asynccontextmanager

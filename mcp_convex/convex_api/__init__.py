@@ -1,1 +1,1 @@
-"""A deployment over HTTP: beside the broker, the only package that imports httpx2."""
+"""Convex over HTTP: deployments, the management API and OAuth. Only `broker` and `identity` send HTTP beside it."""

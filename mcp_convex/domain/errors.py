@@ -159,7 +159,7 @@ class PushFailed(ConvexMcpError):
 
 
 class PushUnderWay(PushFailed):
-    """Another push to the same deployment holds its lease."""
+    """Another push, or other work of which only one may run, holds the lease."""
 
     code = "push_under_way"
     retry: ClassVar[Retry] = "same_call"

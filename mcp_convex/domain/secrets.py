@@ -57,7 +57,6 @@ class Redactor:
         told = {form for value in known if len(value) >= _SHORTEST_SECRET for form in forms(value)}
         longest_first = sorted(told, key=len, reverse=True)
         self._exact = re.compile("|".join(map(re.escape, longest_first))) if told else None
-        self.longest = max(map(len, told), default=0)
 
     def __call__(self, text: str) -> str:
         """Return *text* with every secret masked."""

@@ -1,4 +1,4 @@
-"""What outlives the process: targets with their admin keys, leases and pushes, in a database."""
+"""What outlives the process, in one database: credentials, targets, files, pushes, snapshots, leases, the audit."""
 
 from __future__ import annotations
 
