@@ -17,7 +17,7 @@ from mcp_convex.services.templates import NAMES, TemplateService
 _GUIDELINES = "convex://guidelines"
 _TEMPLATES = "convex://templates"
 _LEGEND = """\
-Blocks marked `run` show calls and what they give; a name after `→ $` stands for what is given from there on.
+Blocks marked `run` show calls and what they return; a name after `→ $` stands for that value from there on.
 Ada and Bob are signed in, and `$project` is Ada's. All the code is one app, over the tables of the page `schema`.
 It holds for convex 1.48; older versions lack some of it."""
 _SECTION = re.compile(r"^## ", re.MULTILINE)
@@ -112,14 +112,11 @@ class DocService:
         return "\n".join(f"- `{page.uri}`: {page.purpose}" for page in self.pages if page.uri.startswith(root))
 
     def _whole(self, uri: str) -> Hit:
-        kind, _, name = uri.rpartition("/")
-        match kind:
-            case "convex://guidelines":
-                text = self.guideline(name)
-            case "convex://templates":
-                text = self.template(name)
-            case _:
-                raise NotFound(f"No page has the URI `{uri}`.", next_step="Search by words; the hits have URIs.")
+        root, _, name = uri.rpartition("/")
+        read = {_GUIDELINES: self.guideline, _TEMPLATES: self.template}.get(root)
+        if read is None:
+            raise NotFound(f"No page has the URI `{uri}`.", next_step="Search by words; the hits have URIs.")
+        text = read(name)
         return Hit(uri=uri, title=_headed(uri, text).title, text=text)
 
     def _passages(self) -> Iterator[Passage]:

@@ -274,7 +274,7 @@ class GrantService:
         opened: tuple[Team, Project | None],
     ) -> Connection:
         team, project = opened
-        of_them = {
+        connected = {
             "grant": connection.grant,
             "state": "connected",
             "scope": "team" if project is None else "project",
@@ -289,7 +289,7 @@ class GrantService:
                 # One connection a team or project: the deployments that came through it stay linked.
                 await self._ports.connections.delete(principal, connection.id)
                 connection = known
-        held = connection.model_copy(update=of_them)
+        held = connection.model_copy(update=connected)
         await self._ports.connections.put_token(principal, held, token)
         return held
 

@@ -169,7 +169,7 @@ class Provisioning:
         while (step := making.run.step) != "connected":
             await making.progress.report(_ORDER.index(step), len(_ORDER) - 1, _SAID[step])
             try:
-                await self._take(step, making)
+                await self._do(step, making)
             except NotFound:
                 # What an earlier call made was deleted at Convex since then.
                 if not making.resumed or making.gone_back or step == "selecting_team":
@@ -179,7 +179,7 @@ class Provisioning:
         await making.progress.report(len(_ORDER) - 1, len(_ORDER) - 1, _SAID["connected"])
         return await self._linked(making)
 
-    async def _take(self, step: ProvisioningStep, making: _Making) -> None:
+    async def _do(self, step: ProvisioningStep, making: _Making) -> None:
         match step:
             case "selecting_team":
                 await self._select_team(making)
