@@ -128,7 +128,7 @@ class HttpFront:
 
     def _routes(self, access: Access) -> list[Route]:
         if access.check is None:
-            return [Route(PATH, endpoint=_App(self._call))]
+            return [Route(PATH, endpoint=AsgiEndpoint(self._call))]
         scopes = list(access.required_scopes)
         if access.resource is None:
             return [Route(PATH, endpoint=RequireAuthMiddleware(self._call, scopes))]
@@ -221,7 +221,7 @@ def caller(request: Request) -> Caller:
     return identity.principal, narrowing.by_scopes(token.scopes)
 
 
-class _App:
+class AsgiEndpoint:
     """An ASGI application as an endpoint: a bare function would be taken for one of requests."""
 
     def __init__(self, app: ASGIApp) -> None:

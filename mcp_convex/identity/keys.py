@@ -37,6 +37,8 @@ class IssuerKeys:
         self._keys: dict[str | None, jwt.PyJWK] = {}
         self._fetched_at = float("-inf")
         self._asked_at = float("-inf")
+        self._trouble = ""
+        """Why the latest fetch brought no keys."""
         self._lock = asyncio.Lock()
 
     async def find(self, id_: str | None) -> jwt.PyJWK | None:
@@ -53,10 +55,10 @@ class IssuerKeys:
             if self._is_due(id_):
                 await self._fetch()
         if self._age() >= self._freshness.kept_s:
-            raise CannotJudge("the issuer's keys cannot be had")
+            raise CannotJudge(f"the issuer's keys cannot be had: {self._trouble}")
         known = self._known(id_)
         if known is None and self._fetched_at < self._asked_at:
-            raise CannotJudge("a new key of the issuer's cannot be had")
+            raise CannotJudge(f"a new key of the issuer's cannot be had: {self._trouble}")
         return known
 
     def _known(self, id_: str | None) -> jwt.PyJWK | None:
@@ -79,7 +81,8 @@ class IssuerKeys:
         try:
             url = self._url or await named_url("jwks_uri", self._name, self._issuer)
             keys = _signing_keys(await self._issuer.get(url))
-        except CannotJudge:
+        except CannotJudge as exc:
+            self._trouble = str(exc)
             return
         self._keys = keys
         self._fetched_at = time.monotonic()

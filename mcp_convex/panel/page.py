@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from mcp_convex.boundary.http import CallAs
+from mcp_convex.boundary.http import AsgiEndpoint, CallAs
 from mcp_convex.boundary.narrowing import Narrowing, by_query
 from mcp_convex.domain.errors import ConvexMcpError
 from mcp_convex.domain.models import LOCAL_PRINCIPAL, PrincipalId
@@ -64,7 +64,7 @@ class _Page:
             Route(PANEL, endpoint=self._show, methods=["GET"]),
             Route(f"{PANEL}/panel.js", endpoint=_script, methods=["GET"]),
             Route(f"{PANEL}/panel.css", endpoint=_style, methods=["GET"]),
-            Route(f"{PANEL}/mcp", endpoint=_App(self._pass), methods=["POST"]),
+            Route(f"{PANEL}/mcp", endpoint=AsgiEndpoint(self._pass), methods=["POST"]),
         )
 
     async def _show(self, request: Request) -> Response:
@@ -93,16 +93,6 @@ async def _script(_: Request) -> Response:
 
 async def _style(_: Request) -> Response:
     return Response(style_sheet(), media_type="text/css", headers=_HEADERS)
-
-
-class _App:
-    """An ASGI application as an endpoint: a bare function would be taken for one of requests."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
 
 
 _HEADERS = {

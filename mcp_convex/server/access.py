@@ -135,19 +135,18 @@ def _check_pages(settings: Settings) -> None:
 
 
 def _sign_in(settings: Settings, issuer: Issuer, keys: IssuerKeys | None) -> SignIn | None:
-    if settings.sign_in_client_id is None:
+    client = settings.sign_in_client_id, settings.sign_in_client_secret
+    if client == (None, None):
         return None
-    needed = settings.issuer, settings.pages_origin, settings.sign_in_client_secret, settings.convex_oauth_client_id
-    match needed:
-        case str() as name, str() as origin, SecretStr() as secret, str() if keys is not None:
-            client = settings.sign_in_client_id, secret
-            return OpenIdSignIn(name, client, f"{origin}/convex/signed-in", (issuer, keys))
+    match settings.issuer, settings.pages_origin, client, settings.convex_oauth_client_id:
+        case str() as name, str() as origin, (str() as id_, SecretStr() as secret), str() if keys is not None:
+            return OpenIdSignIn(name, (id_, secret), f"{origin}/convex/signed-in", (issuer, keys))
         case _:
             # Without the application a page would have its person type a deployment's URL, and this server go there.
             raise SettingsInvalid(
                 "Pages need an issuer that knows this server, and the operator's OAuth application at Convex.",
-                next_step="Set MCP_CONVEX_ISSUER, MCP_CONVEX_PUBLIC_URL, MCP_CONVEX_SIGN_IN_CLIENT_SECRET and"
-                " CONVEX_OAUTH_CLIENT_ID, or leave MCP_CONVEX_SIGN_IN_CLIENT_ID out.",
+                next_step="Set MCP_CONVEX_ISSUER, MCP_CONVEX_PUBLIC_URL, MCP_CONVEX_SIGN_IN_CLIENT_ID,"
+                " MCP_CONVEX_SIGN_IN_CLIENT_SECRET and CONVEX_OAUTH_CLIENT_ID, or neither of the two of SIGN_IN.",
             )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mcp_convex.boundary.opening import LazyServices
 from mcp_convex.domain.errors import TooManyWorkspaces
@@ -39,7 +39,7 @@ class _Household:
     calls: int = 0
     idle_since: float = 0
     """Seconds on the monotonic clock; of no account while calls are under way."""
-    closed: asyncio.Event | None = field(default=None)
+    closed: asyncio.Event | None = None
     """Set once closing is through; None before it begins."""
 
 

@@ -28,7 +28,12 @@ async def reopened(households: Households, store: DevServerStore) -> AsyncGenera
 
 
 async def _reopen(households: Households, store: DevServerStore) -> None:
-    for principal, workspace in await store.on():
+    try:
+        left_on = await store.on()
+    except ConvexMcpError as exc:  # the next call of each opens it
+        logger.warning("dev servers that were left on are not known: %s", exc.code)
+        return
+    for principal, workspace in left_on:
         if not is_served(principal, workspace):  # a store may have served a person at their own machine before
             continue
         try:

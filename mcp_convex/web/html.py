@@ -6,7 +6,7 @@ from html import escape
 
 
 class Html(str):
-    """Markup. Only `element` makes it."""
+    """Markup: what is in it is escaped already."""
 
     __slots__ = ()
 

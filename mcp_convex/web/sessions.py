@@ -7,12 +7,12 @@ import logging
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from mcp_convex.domain.identity import CannotJudge, SignIn, SigningIn
 from mcp_convex.domain.models import PrincipalId
-from mcp_convex.web import views
 from mcp_convex.web.seals import Seal
+from mcp_convex.web.site import said
 
 logger = logging.getLogger(__name__)
 
@@ -86,11 +86,6 @@ class Sessions:
         return f"{'__Host-' if self._secure else ''}mcp_convex_{use}"
 
 
-def said(status: int, title: str, *sentences: str) -> Response:
-    """Return a page that only says something."""
-    return HTMLResponse(views.message(title, *sentences), status)
-
-
 def _not_signed_in() -> Response:
     return said(
         403,
@@ -101,5 +96,5 @@ def _not_signed_in() -> Response:
 
 
 def _away(exc: CannotJudge) -> Response:
-    logger.warning("pages: nobody can sign in: %s", exc, extra={"seldom": "signing in"})
+    logger.warning("pages: signing in failed: %s", exc, extra={"seldom": "signing in"})
     return said(503, "Signing in does not work now", "Open the link again in a while.")

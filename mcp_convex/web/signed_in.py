@@ -20,8 +20,8 @@ from mcp_convex.web.desk import Desks
 from mcp_convex.web.guards import Headers
 from mcp_convex.web.hosted_pages import TICKET
 from mcp_convex.web.seals import Seal
-from mcp_convex.web.sessions import Sessions, said
-from mcp_convex.web.site import CONNECT, ROOT, Site
+from mcp_convex.web.sessions import Sessions
+from mcp_convex.web.site import CONNECT, ROOT, Site, said
 
 logger = logging.getLogger(__name__)
 

@@ -66,7 +66,7 @@ class Site:
         del visitor  # whose the desk is
         scope = request.query_params.get("scope", "team")
         if scope not in get_args(Scope) or not is_opened(request):
-            return _said(400, "That address is wrong", "`scope` is `team` or `project`.")
+            return said(400, "That address is wrong", "`scope` is `team` or `project`.")
         opened = await self._desk.connections.connecting(cast("Scope", scope), asked_by=_THEMSELVES).begin()
         return RedirectResponse(opened.link, 303)
 
@@ -87,7 +87,7 @@ class Site:
         form = await _form(request)
         browser = self._browser(request)
         if not comes_from_here(request, self._origin) or not browser.sent(form.get("csrf", ""), handle):
-            return _said(403, "Not accepted", "This form did not come from the page in this browser.", _COOKIES)
+            return said(403, "Not accepted", "This form did not come from the page in this browser.", _COOKIES)
         page = await self._desk.pages.take(handle, visitor)
         try:
             return RedirectResponse(await self._act(visitor, page, form, browser), 303)
@@ -127,8 +127,8 @@ class Site:
     async def _once_more(self, page: PendingPage, exc: ConvexMcpError) -> Response:
         logger.info("page %s: %s", page.purpose, exc.code)
         link = await self._desk.pages.open(page.purpose, page.subject)
-        said = exc.message if page.purpose == "env_var" else in_words(exc)
-        return HTMLResponse(views.message("That did not work", said, link=("Try again", link), bad=True), 422)
+        why = exc.message if page.purpose == "env_var" else in_words(exc)
+        return HTMLResponse(views.message("That did not work", why, link=("Try again", link), bad=True), 422)
 
     async def _callback(self, request: Request, visitor: PrincipalId) -> Response:
         query = request.query_params
@@ -143,8 +143,8 @@ class Site:
 
     async def _done(self, request: Request, visitor: PrincipalId) -> Response:
         del visitor
-        said = _DONE.get(request.path_params["what"])
-        return _gone() if said is None else _said(200, "Done", said, views.GO_BACK)
+        sentence = _DONE.get(request.path_params["what"])
+        return _gone() if sentence is None else said(200, "Done", sentence, views.GO_BACK)
 
     def _guarded(
         self, endpoint: Callable[[Request, PrincipalId], Awaitable[Response]]
@@ -153,18 +153,18 @@ class Site:
             try:
                 visitor = await self._desk.person.who(_visit(request))
                 if visitor is None:
-                    return _said(403, "Not for you", "This page is for the person whose assistant asked for it.")
+                    return said(403, "Not for you", "This page is for the person whose assistant asked for it.")
                 return await endpoint(request, visitor)
             except NotFound:
                 return _gone()
             except InputError as exc:
-                return _said(400, "That did not work", exc.message, exc.next_step)
+                return said(400, "That did not work", exc.message, exc.next_step)
             except ConvexMcpError as exc:
                 logger.info("pages: %s", exc.code)
-                return _said(502, "That did not work", in_words(exc), "Ask your assistant for a new link.")
+                return said(502, "That did not work", in_words(exc), "Ask your assistant for a new link.")
             except Exception as exc:  # noqa: BLE001 - the edge: its text may hold a key, so only its type is kept
                 logger.error("pages: %s", type(exc).__name__)  # noqa: TRY400 - a traceback may hold a key too
-                return _said(500, "That did not work", "A bug in mcp-convex stopped the page.")
+                return said(500, "That did not work", "A bug in mcp-convex stopped the page.")
 
         return answer
 
@@ -214,12 +214,13 @@ def _as_typed(value: str) -> str:
     return lines.rstrip("\n") if lines.count("\n") == 1 else lines
 
 
-def _said(status: int, title: str, *sentences: str) -> Response:
+def said(status: int, title: str, *sentences: str) -> Response:
+    """Return a page that only says something."""
     return HTMLResponse(views.message(title, *sentences), status)
 
 
 def _gone() -> Response:
-    return _said(
+    return said(
         404,
         "This page is gone",
         "It was used, has expired after ten minutes, or was never there.",

@@ -90,7 +90,7 @@ async def test_while_the_issuer_is_away_no_token_is_called_wrong_and_the_operato
 
     assert (503, "issuer_unreachable") == (answer.status_code, answer.json()["code"])
     assert "retry-after" in answer.headers
-    assert "tokens cannot be checked: the issuer's keys cannot be had" in caplog.messages
+    assert "tokens cannot be checked: the issuer's keys cannot be had: the issuer answered 502" in caplog.messages
 
 
 async def test_only_known_hosts_and_origins_may_be_named(host, issuer):
@@ -246,6 +246,19 @@ async def test_what_would_be_left_aside_without_an_issuer_is_refused_at_the_star
     said = f"{refused.value.message} {refused.value.next_step}"
     assert all(f"MCP_CONVEX_{name.upper()}" in said for name in flags.keys() - {"issuer", "public_url"})
     assert "leave" in refused.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("environ", "flags"),
+    [({"MCP_CONVEX_SIGN_IN_CLIENT_SECRET": "given"}, {}), ({}, {"sign_in_client_id": "pages"})],
+    ids=["without its id", "without its secret"],
+)
+async def test_half_of_a_client_that_signs_browsers_in_is_refused_at_the_start(tmp_path, environ, flags):
+    whole = {"issuer": "https://issuer.example.test", "public_url": AUDIENCE}
+    settings = hosted_settings(tmp_path, {**environ, "CONVEX_OAUTH_CLIENT_ID": "an-id"}, **whole, **flags)
+    with pytest.raises(SettingsInvalid, match="Pages need"):
+        async with opened_access(settings):
+            pass
 
 
 async def test_tokens_of_a_file_and_of_an_issuer_are_good_side_by_side(tmp_path, issuer):

@@ -115,7 +115,7 @@ async def test_while_the_issuer_is_away_nobody_signs_in_and_the_operator_is_told
         issuer.misbehave = lambda: Response(status_code=502)
         assert 503 == (await browser.get(asked)).status_code
         assert 503 == (await browser.get(back)).status_code
-    assert ["pages: nobody can sign in: the issuer answered 502"] * 2 == caplog.messages
+    assert ["pages: signing in failed: the issuer answered 502"] * 2 == caplog.messages
 
 
 async def test_cookies_are_out_of_reach_of_scripts_and_pages_answer_no_other_host(host, issuer):
