@@ -53,10 +53,10 @@ class _Parser(argparse.ArgumentParser):
 
     def check_options(self, words: Sequence[str]) -> None:
         """
-        Return if each of *words* that looks like an option is one.
+        Make sure that each of *words* that looks like an option is one.
 
         Raises:
-            InvalidArguments: One is not. What stands behind its `=` is not repeated: it may be a secret.
+            InvalidArguments: One is not. What follows its `=` is not repeated: it may be a secret.
         """
         for word in words:
             name = word.partition("=")[0]

@@ -38,7 +38,7 @@ class EnvVar(Model):
 
 def check_name(name: str) -> None:
     """
-    Return if an env var may be called *name*.
+    Make sure that an env var may be called *name*.
 
     Raises:
         InvalidArguments: It may not. *name* is not repeated where it may be a value in the wrong place.
@@ -55,10 +55,10 @@ def check_name(name: str) -> None:
 
 def check_value(name: str, value: str) -> None:
     """
-    Return if the env var *name* may have *value*.
+    Make sure that the env var *name* may have *value*.
 
     Raises:
-        TooLarge: It may not.
+        TooLarge: *value* has more bytes than Convex takes.
     """
     if len(value.encode()) > LARGEST_VALUE:
         raise TooLarge(
@@ -69,7 +69,7 @@ def check_value(name: str, value: str) -> None:
 
 def check_totals(there: Collection[str], new: Mapping[str, int]) -> None:
     """
-    Return if a deployment that has the env vars *there* may have *new* ones, name to bytes of the value, as well.
+    Make sure that a deployment with the env vars *there* may have *new* ones too: name to bytes of the value.
 
     Raises:
         TooLarge: They would be too many, or too large even without those that are there.

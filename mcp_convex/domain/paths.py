@@ -86,7 +86,7 @@ def _check_part(path: str, part: str) -> None:
 
 def check_collisions(written: Iterable[FilePath], existing: Collection[FilePath] = ()) -> None:
     """
-    Return if the *written* files can stand beside one another and beside the *existing* ones on every system.
+    Make sure that the *written* files can stand beside one another and the *existing* ones on every system.
 
     Raises:
         PathRefused: Two names differ only in case or in how Unicode spells them, or one is a folder of the other.
@@ -113,11 +113,11 @@ def _check_free(path: str, names: Mapping[str, str]) -> None:
 
 def check_content(path: FilePath, data: bytes) -> None:
     """
-    Return if *data* may stand in the file *path*.
+    Make sure that *data* may be the content of the file *path*.
 
     Raises:
         TooLarge: It exceeds the bound.
-        InvalidArguments: It is a convex.json that is no JSON object.
+        InvalidArguments: It is a convex.json, and not a JSON object.
         PathRefused: It is a convex.json that points out of the workspace.
     """
     if len(data) > LARGEST_FILE:
@@ -134,7 +134,7 @@ def check_convex_json(text: str) -> dict[str, JsonValue]:
     Return the settings in *text*, a convex.json, if they keep the CLI inside the workspace.
 
     Raises:
-        InvalidArguments: It is no JSON object.
+        InvalidArguments: It is not a JSON object.
         PathRefused: `functions` leads out of the workspace, or to where tools may not write.
     """
     try:

@@ -12,7 +12,7 @@ class Policy(Model):
 
     def check_write(self, target: Target) -> None:
         """
-        Return if the server may change *target*.
+        Make sure that the server may change *target*.
 
         Raises:
             BlockedByPolicy: It may not.
@@ -22,7 +22,7 @@ class Policy(Model):
 
     def check_files(self) -> None:
         """
-        Return if the server may change the workspace's files.
+        Make sure that the server may change the workspace's files.
 
         Raises:
             BlockedByPolicy: It is read-only.
@@ -34,7 +34,7 @@ class Policy(Model):
 
     def check_read(self, target: Target) -> None:
         """
-        Return if the server may act on *target* at all.
+        Make sure that the server may act on *target* at all.
 
         Raises:
             BlockedByPolicy: It is a production deployment, and the operator has not enabled those.
@@ -44,7 +44,7 @@ class Policy(Model):
 
     def check_dev_server(self, target: Target) -> None:
         """
-        Return if each write may go live on *target* by itself.
+        Make sure that each write may go live on *target* by itself.
 
         Raises:
             BlockedByPolicy: It may not be changed, or is one that people rely on, whatever the operator has enabled.
@@ -58,7 +58,7 @@ class Policy(Model):
 
     def check_production(self, what: str) -> None:
         """
-        Return if the server may touch production, for which *what* is.
+        Make sure that the server may use *what*, which is for production.
 
         Raises:
             BlockedByPolicy: The operator has not enabled it.

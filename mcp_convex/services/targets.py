@@ -101,10 +101,10 @@ class TargetService:
 
     def check_key(self, key: AdminKeyValue) -> None:
         """
-        Return unless *key* itself says that it is for production, which this server may not touch.
+        Make sure that the server may use *key*, as far as its own prefix tells.
 
         Raises:
-            BlockedByPolicy: It does.
+            BlockedByPolicy: It is for production, which the operator has not enabled.
         """
         if is_for_production(key):
             self._policy.check_production("The key")

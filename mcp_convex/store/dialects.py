@@ -112,7 +112,7 @@ async def one_at_a_time(connection: AsyncConnection, *of_what: str) -> None:
 
 def check_server(connection: Connection) -> None:
     """
-    Return if the database's server is one that the store can be kept at.
+    Make sure that the store can be kept on the database's server.
 
     Raises:
         SettingsInvalid: It is too old, or the database has another encoding than UTF-8.

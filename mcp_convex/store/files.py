@@ -105,10 +105,10 @@ def exists(path: Path) -> bool:
 
 def check_usable(path: Path) -> None:
     """
-    Return if this account may read and write the file *path*.
+    Make sure that this account may read and write the file *path*.
 
     Raises:
-        DirectoryUnusable: It may not, or *path* is no file.
+        DirectoryUnusable: It may not, or *path* is not a file.
     """
     with accessible(path):
         path.open("r+b").close()

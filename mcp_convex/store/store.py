@@ -67,7 +67,7 @@ class Store:
 
     async def check(self) -> None:
         """
-        Return if the database answers.
+        Make sure that the database answers.
 
         Raises:
             ConvexMcpError: It does not, or not as it should.
