@@ -57,7 +57,7 @@ _SESSION = {
 }
 
 _URL = "Correct MCP_CONVEX_DATABASE_URL and start again."
-_CERTIFICATES = "For a server that is to prove itself (`sslmode`), it names the file of certificates as `sslrootcert`."
+_CERTIFICATES = "With `sslmode=verify-full` it names the file of the server's certificates, as `sslrootcert`."
 _AWAY = (StoreUnreachable, "cannot be reached, or broke off", "Repeat the call; what it had done is kept or undone.")
 _MEANINGS: Mapping[str, tuple[type[ConvexMcpError], str, str]] = MappingProxyType(
     {
@@ -142,7 +142,7 @@ async def connected(url: SecretStr, statement_s: float = STATEMENT_S) -> asyncpg
     except ValueError:
         # Its text may repeat the URL.
         raise SettingsInvalid(
-            "The database's URL is not one of PostgreSQL's, or lacks what it asks for.",
+            "The database's URL is not one of PostgreSQL's, or names no certificates by which its server can be known.",
             next_step=f"{_URL} {_CERTIFICATES}",
         ) from None
 
