@@ -68,7 +68,7 @@ def workspace_name(given: str) -> str:
         InvalidArguments: They may not.
     """
     if not re.fullmatch(WORKSPACE, given):
-        raise _refused("`workspace` is a name of up to 24 small letters, digits and hyphens.")
+        raise _refused("`workspace` is a name of up to 24 lower-case letters, digits and hyphens.")
     return given
 
 

@@ -73,7 +73,7 @@ class _Parser(argparse.ArgumentParser):
             raise self._refusal(_unknown(f"{action.metavar or action.dest}", value, [*action.choices]))
 
     def _refusal(self, message: str) -> InvalidArguments:
-        return InvalidArguments(message, next_step=f"`{self.prog} --help` shows what there is.")
+        return InvalidArguments(message, next_step=f"Run `{self.prog} --help` to see what there is.")
 
 
 def _unknown_option(name: str, known: Sequence[str]) -> str:

@@ -128,7 +128,7 @@ def from_refusal(code: str, peer: Peer) -> errors.ConvexMcpError | None:
 
 def unexpected(message: str) -> errors.UnexpectedAnswer:
     """Return the error for an answer that Convex does not document."""
-    return errors.UnexpectedAnswer(message, next_step="Try again later. If it stays so, tell the person.")
+    return errors.UnexpectedAnswer(message, next_step="Try again later. If it keeps happening, tell the person.")
 
 
 def too_large(message: str) -> errors.TooLarge:
@@ -163,7 +163,7 @@ def _unknown(kind: str, peer: Peer) -> errors.OutcomeUnknown:
 def _redirected(peer: Peer) -> errors.UnexpectedAnswer:
     return errors.UnexpectedAnswer(
         f"{peer.subject} redirects elsewhere, where the credential may not go.",
-        next_step="Ask the person to name the URL at which it itself answers.",
+        next_step="Ask the person for the URL at which it answers itself.",
     )
 
 

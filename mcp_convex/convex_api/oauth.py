@@ -97,7 +97,7 @@ class HttpOAuthApi(OAuthApi):
             ConvexUnreachable: The request did not get there.
             OutcomeUnknown: It did, and its answer was lost: the code is used up.
             RateLimited: Convex answered 429 or 503.
-            UnexpectedAnswer: The answer is none that is documented.
+            UnexpectedAnswer: The answer does not have the documented shape.
         """
         form = {
             "client_id": self._application.client_id,
@@ -184,4 +184,4 @@ def _lost() -> OutcomeUnknown:
 
 
 def _unexpected(message: str) -> UnexpectedAnswer:
-    return UnexpectedAnswer(message, next_step="Try again later. If it stays so, tell the operator.")
+    return UnexpectedAnswer(message, next_step="Try again later. If it keeps happening, tell the operator.")

@@ -57,7 +57,7 @@ DEPLOYMENT = Peer(
         "The deployment's URL or key is malformed.",
         "Ask the person to run `mcp-convex connect` with the URL and key that the deployment shows.",
     ),
-    if_silent="Try the same call again in a few seconds. If it stays so, ask the person whether it runs.",
+    if_silent="Try the same call again in a few seconds. If it keeps happening, ask the person whether it runs.",
     if_lost="Look at the data or the logs before calling again.",
 )
 
@@ -74,7 +74,8 @@ CLOUD = Peer(
     ),
     absent=_NO_PROJECT,
     malformed=Said("Convex's address or the connection's token is malformed.", "Call `connect` again."),
-    if_silent="Try the same call again in a few seconds. If it stays so, look whether this machine reaches Convex.",
+    if_silent="Try the same call again in a few seconds. If it keeps happening, ask the person whether this machine"
+    " can reach Convex.",
     if_lost="Make the same call again: what was made is found, and not made twice.",
     refusals=MappingProxyType(
         {

@@ -25,9 +25,9 @@ def deployment_origin(text: str) -> str:
         url = urlsplit(text)
         port = url.port
     except ValueError:
-        raise _refused("is no URL") from None
+        raise _refused("has to be a URL") from None
     if not text.isprintable():  # `urlsplit` drops line breaks without a word
-        raise _refused("holds no line breaks")
+        raise _refused("may not hold line breaks")
     _check(url)
     host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
     return f"{url.scheme}://{host}" + (f":{port}" if port not in {None, _DEFAULT_PORTS[url.scheme]} else "")

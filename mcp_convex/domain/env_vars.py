@@ -45,8 +45,8 @@ def check_name(name: str) -> None:
     """
     if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME or REDACTED in redact(name) or _is_known_secret(name):
         raise InvalidArguments(
-            f"One of the names is none that Convex takes: letters, digits and `_`, {LONGEST_NAME} at most, and no digit"
-            " first.",
+            f"Convex does not accept one of the names: a name has letters, digits and `_`, {LONGEST_NAME} at most, and"
+            " does not begin with a digit.",
             next_step="Pass names such as `OPENAI_API_KEY`.",
         )
     if name in MANAGED:

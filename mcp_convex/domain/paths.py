@@ -154,7 +154,9 @@ def functions_folder(settings: Mapping[str, JsonValue]) -> FilePath:
     """
     functions = settings.get("functions", FUNCTIONS_FOLDER)
     if not isinstance(functions, str):
-        raise _refused(str(functions), "is no folder for `functions` in convex.json", "Leave `functions` out.")
+        raise _refused(
+            str(functions), "is not a folder, as `functions` in convex.json has to be", "Leave `functions` out."
+        )
     return approve(functions.removeprefix("./").rstrip("/"))
 
 

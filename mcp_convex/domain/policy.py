@@ -52,7 +52,7 @@ class Policy(Model):
         self.check_write(target)
         if target.kind == "cloud" and target.type not in {"dev", "preview"}:
             raise BlockedByPolicy(
-                f"`{target.name}` is no dev or preview deployment; only to those do writes go live by themselves.",
+                f"`{target.name}` is not a dev or preview deployment: writes go live by themselves only on those.",
                 next_step="Link a dev deployment with `link_project`, or call `push` for each change.",
             )
 

@@ -39,7 +39,7 @@ class AuthKeyService:
 
     async def signs_out(self) -> bool:
         """
-        Say whether a new pair of keys would sign out whoever is signed in.
+        Say whether a new pair of keys would sign anybody out.
 
         Raises:
             BlockedByPolicy: The deployment may not be changed.
@@ -56,7 +56,7 @@ class AuthKeyService:
             consented: A person has agreed that it signs everybody out.
 
         Raises:
-            InvalidArguments: *site_url* is no URL of a frontend.
+            InvalidArguments: *site_url* is not the URL of a frontend.
             CannotAsk: To *rotate* would sign everybody out, and no person has agreed.
             BlockedByPolicy: The deployment may not be changed.
         """

@@ -198,7 +198,9 @@ class ConnectionService:
 def _chosen(connections: tuple[Connection, ...], wanted: ConnectionId | None) -> Connection:
     named = [connection for connection in connections if wanted in {None, connection.id}]
     if not connections:
-        raise NotConnected("There is no connection to Convex.", next_step="There is nothing to disconnect.")
+        raise NotConnected(
+            "There is no connection to Convex.", next_step="Tell the person that there is nothing to disconnect."
+        )
     if len(named) == 1:
         return named[0]
     raise InvalidArguments(

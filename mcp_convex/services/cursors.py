@@ -41,7 +41,7 @@ class Cursors:
         place = None if kept is None else Place.model_validate_json(kept)
         if place is None or (place.table, place.newest_first) != (table, newest_first):
             raise InvalidArguments(
-                "That cursor is not one of this table, in this order, or it is too old.",
-                next_step="Call `read_table` without a cursor to begin again.",
+                "That cursor is too old, or belongs to another table or order.",
+                next_step="Call `read_table` without a cursor to start over.",
             )
         return place.cursor

@@ -85,7 +85,7 @@ class EnvVarService:
         Set *values*, all or none.
 
         Raises:
-            InvalidArguments: A name is none, or a value looks like a secret, which only the person may type.
+            InvalidArguments: A name is not valid, or a value looks like a secret, which only the person may type.
             TooLarge: There would be too many, or one is too large. No error repeats a value.
             BlockedByPolicy: The deployment may not be changed.
         """
@@ -98,7 +98,7 @@ class EnvVarService:
 
     async def unset(self, names: Sequence[str]) -> EnvVarsChanged:
         """
-        Unset *names*, all or none; one that is not set is left at that.
+        Unset *names*, all or none; names that are not set are ignored.
 
         Raises:
             InvalidArguments: Convex manages one of them, or the live code declares it as required.

@@ -153,7 +153,7 @@ class GrantService:
 
     async def teams_of_cli_login(self) -> tuple[Team, ...]:
         """
-        Return the teams that the login of Convex's CLI opens. Only for who has the person's consent.
+        Return the teams that the login of Convex's CLI opens. Call it only with the person's consent.
 
         Raises:
             NotConnected: There is none.
@@ -189,10 +189,10 @@ class GrantService:
         """
         Make a deployment the workspace's target, with a key that the person typed, and connect no account.
 
-        Where a deploy key's deployment is reached, Convex says; for other keys it is at *url*.
+        Convex tells the URL for a deploy key; other keys are for the deployment at *url*.
 
         Raises:
-            ConvexMcpError: The deployment is none, is for production, or did not accept the key. Nothing was stored.
+            ConvexMcpError: *url* is not a deployment's, is for production, or refused the key. Nothing was stored.
         """
         target = await self._link(AdminKeyValue(key), url)
         await self._ports.connections.delete(principal, ConnectionId(page.subject["connection"]))
@@ -202,7 +202,7 @@ class GrantService:
         """
         Connect with a token, or link the workspace by a key: *given* by the person, and known by its shape.
 
-        Where a deploy key's deployment is reached, Convex says; other keys need the *url*.
+        Convex tells the URL for a deploy key; other keys need the *url*.
 
         Raises:
             InvalidArguments: The *url* is missing.

@@ -105,7 +105,7 @@ class PageService:
         """
         whose, page = await self._store.take(handle)
         if whose != self._principal or page.purpose != "ticket":
-            raise NotFound("That is no ticket.", next_step="Ask for a new link.")
+            raise NotFound("There is no such ticket.", next_step="Ask for a new link.")
         return page.subject["link"]
 
     async def take(self, handle: str, visitor: PrincipalId) -> PendingPage:

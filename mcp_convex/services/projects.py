@@ -82,7 +82,7 @@ class ProjectService:
 
         Raises:
             NotConnected: There is no connection.
-            InvalidArguments: No connection opens *team*, or *cursor* is none of this list.
+            InvalidArguments: No connection opens *team*, or *cursor* does not belong to this list.
         """
         async with self._teams.watched():
             found = [one.project for one in await self._all(team)]
@@ -133,7 +133,7 @@ class ProjectService:
         progress: Progress | None = None,
     ) -> LinkedProject:
         """
-        Link the workspace to a deployment of *project*: the one called so, else the person's own dev deployment.
+        Link the workspace to a deployment of *project*: the one named, or else the person's own dev deployment.
 
         Where there is none, one is made: the dev deployment, or one that Convex deletes after *expires_in_hours*.
 
@@ -197,7 +197,7 @@ class ProjectService:
             return chosen[0]
         if named:
             raise InvalidArguments(
-                "Several projects are called so.",
+                "Several projects have that name.",
                 next_step=f"Pass one of these as `project`: {_choices([_path(one.project) for one in named])}.",
             )
         hint = did_you_mean(wanted, [one.project.slug for one in there])
@@ -211,8 +211,9 @@ def _expiring(wanted: str | None, hours: int) -> NewDeployment:
     reference = wanted or f"dev/mcp-{secrets.token_hex(4)}"
     if not _REFERENCE.fullmatch(reference):
         raise InvalidArguments(
-            "A new deployment cannot be called so.",
-            next_step="Pass a name such as `dev/trial` or `preview/checkout`: small letters, digits, `/`, `-` and `_`.",
+            "A new deployment cannot have that name.",
+            next_step="Pass one of lower-case letters, digits, `/`, `-` and `_`, such as `dev/trial` or"
+            " `preview/checkout`.",
         )
     type_: DeploymentType = "preview" if reference.startswith("preview/") else "dev"
     return NewDeployment(type=type_, reference=reference, expires_at=datetime.now(UTC) + timedelta(hours=hours))
@@ -237,7 +238,7 @@ def _page(items: Sequence[T], cursor: str | None, id_of: Callable[[T], str]) -> 
     ids = [id_of(item) for item in items]
     if cursor is not None and cursor not in ids:
         raise InvalidArguments(
-            "That cursor is none of this list.", next_step="Call again without a cursor to begin anew."
+            "That cursor does not belong to this list.", next_step="Call again without a cursor to start over."
         )
     rest = items[ids.index(cursor) + 1 :] if cursor is not None else items
     shown = tuple(rest[: fitting(rest, size_of_model)])

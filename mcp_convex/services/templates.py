@@ -148,7 +148,7 @@ def _with_packages(text: str, template: str) -> str:
         dependencies = _packages_of(manifest, "dependencies") | missing
     except ValidationError:
         raise InvalidArguments(
-            "`package.json` is no valid JSON, so the template's packages cannot be added.",
+            "`package.json` is not valid JSON, so the template's packages cannot be added.",
             next_step="Correct it with `write_files`, then call again.",
         ) from None
     indent = found[1] if (found := _INDENT.search(text)) else "  "

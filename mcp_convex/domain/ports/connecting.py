@@ -54,7 +54,7 @@ class ManagementApi(ABC):
 
     @abstractmethod
     async def deployment_url(self, key: AdminKeyValue) -> str:
-        """Return where the one deployment is reached that a deploy key opens."""
+        """Return the URL of the one deployment that a deploy key opens."""
 
     @abstractmethod
     async def list_projects(
@@ -137,7 +137,7 @@ class CliLogin(ABC):
     @abstractmethod
     async def read(self) -> AccessTokenValue:
         """
-        Return it. Only for who has the person's consent.
+        Return it. Call this only with the person's consent.
 
         Raises:
             NotConnected: There is none.
