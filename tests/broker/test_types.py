@@ -58,7 +58,7 @@ async def test_types_that_do_not_fit_end_it_and_the_compiler_has_the_word(opened
     async def types() -> bool:
         return False
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with opened(types=types, purpose=purpose) as cli, anyio.create_task_group() as tasks:
             await started(cli)
             tasks.start_soon(cli.wait_for_schema)

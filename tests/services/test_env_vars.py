@@ -119,7 +119,7 @@ async def test_production_is_changed_where_the_operator_has_enabled_it(build):
     assert {"A": "1"} == house.deployment.env
 
 
-async def test_limits_are_checked_before_anything_is_sent(house):
+async def test_limits_are_checked_before_anything_is_changed(house):
     house.deployment.env = {f"A{number}": "x" for number in range(512)}
 
     with pytest.raises(errors.TooLarge, match="512"):
@@ -129,7 +129,7 @@ async def test_limits_are_checked_before_anything_is_sent(house):
     assert 0 == house.changes()
 
 
-async def test_what_is_typed_goes_to_the_deployment_and_nowhere_else(house):
+async def test_what_is_typed_is_set_on_the_deployment_that_the_page_named(house):
     assert "calm-newt-5" == await house.env.set_secret(OWNER[0], await house.ask(), VALUE)
 
     assert {"OPENAI_API_KEY": "c4n4ry-value"} == house.deployment.env

@@ -58,7 +58,7 @@ async def holder(raw: Raw, name: str, ttl_s: float) -> AsyncIterator[Holder]:
 
 async def hold_once_free(store: Store, name: str) -> None:
     """Take *name* as soon as its holder's time is over."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while True:
             try:
                 async with store.leases.hold(name, ttl_s=LONG_S):

@@ -75,17 +75,17 @@ async def test_a_call_that_the_client_gives_up_is_kept_too(tmp_path):
 
 
 async def test_who_is_asked_to_open_a_page_is_kept_as_asked(tmp_path):
-    async def accept(context, params):
+    async def decline(context, params):
         return ElicitResult(action="decline")
 
     settings = make_settings(tmp_path)
-    async with Client(World.server(settings), elicitation_callback=accept) as client:
+    async with Client(World.server(settings), elicitation_callback=decline) as client:
         world = World(client=client, settings=settings, era="auto")
         await world.code("connect")
 
         assert ["declined", "asked"] == [event["outcome"] for event in await events(world)]
 
 
-def test_a_tool_that_only_reads_is_not_kept():
+def test_each_tool_declares_whether_it_changes_something():
     assert not CHANGING & {"list_files", "read_table", "get_connection"}
     assert {"push", "connect", "disconnect", "set_env_vars", "run_function"} <= CHANGING
