@@ -15,9 +15,8 @@ import anyio
 
 from mcp_convex.domain.dev_servers import DevPush
 from mcp_convex.domain.diagnostics import GIVE_UP, STUBBORN, next_step
-from mcp_convex.domain.env_vars import EnvVar, listed
+from mcp_convex.domain.env_vars import listed
 from mcp_convex.domain.errors import (
-    AccessError,
     ActionNotAllowed,
     ConvexMcpError,
     ConvexUnreachable,
@@ -43,7 +42,6 @@ from mcp_convex.domain.ports.announcing import DEV_SERVER, PUSHES
 from mcp_convex.domain.pushes import (
     ASKED_OF_A_PERSON,
     CheckResult,
-    Diagnostic,
     FailureClass,
     Purpose,
     PushRecord,
@@ -52,7 +50,7 @@ from mcp_convex.domain.pushes import (
 )
 from mcp_convex.domain.snapshots import NewSnapshot, fingerprint
 from mcp_convex.services.cli_runs import CliRun, CliRuns
-from mcp_convex.services.conclusions import findings, outcome_of, raw_tail
+from mcp_convex.services.conclusions import findings, missing_env_var, outcome_of, raw_tail, unreached
 from mcp_convex.services.env_file import EnvFile
 from mcp_convex.services.env_needs import needed_env_vars
 from mcp_convex.services.push_turns import Asked, PushTurns
@@ -153,7 +151,7 @@ class PushService:
             reach = await self._reach()
         except (CredentialRejected, ActionNotAllowed, UpstreamError) as exc:
             sources = None if asked.purpose == "preview" else await self._sources()
-            return await self._kept(_unreached(exc, time.monotonic() - started), sources)
+            return await self._kept(unreached(exc, time.monotonic() - started), sources)
         if asked.purpose == "push":
             self._policy.check_write(reach.target)
         async with _beside(self._live_functions(reach)) as live_functions:
@@ -305,7 +303,7 @@ class PushService:
         except ConvexMcpError:
             return result
         known = listed(there, await needed_env_vars(self._ports.sandbox))
-        missing = tuple(_missing(env_var) for env_var in known if not (env_var.is_set or env_var.optional))
+        missing = tuple(missing_env_var(env_var) for env_var in known if not (env_var.is_set or env_var.optional))
         return result.model_copy(update={"diagnostics": (*result.diagnostics, *missing)})
 
     async def _not_again_and_again(self, result: PushResult) -> PushResult:
@@ -351,30 +349,5 @@ def _is_for_trying(target: Target | None) -> bool:
     return target is not None and target.kind == "embedded"
 
 
-def _missing(env_var: EnvVar) -> Diagnostic:
-    return Diagnostic(
-        file=env_var.needed_by,
-        severity="warning",
-        code="env_missing",
-        message=f"The env var `{env_var.name}` is not set: a push would be rejected.",
-        hint="Ask the person for it with `request_env_var`, or use `set_env_vars` where it is no secret.",
-        source="check",
-    )
-
-
 def _with_notes(result: PushResult, notes: tuple[str, ...]) -> PushResult:
     return result.model_copy(update={"notes": (*result.notes, *notes)})
-
-
-def _unreached(exc: ConvexMcpError, duration_s: float) -> PushResult:
-    """Return the result of a push that the deployment turned away before it began."""
-    failure: FailureClass = "auth" if isinstance(exc, AccessError) else "transient"
-    return PushResult(
-        outcome="failed",
-        id=secrets.token_hex(4),
-        stage="starting",
-        failure=failure,
-        next_step=exc.next_step,
-        duration_s=round(duration_s, 3),
-        diagnostics=(Diagnostic(code=exc.code, message=exc.message, source="convex"),),
-    )
