@@ -22,9 +22,9 @@ async def connect(
     """
     Ask the person to connect their Convex account, on a page in their browser.
 
-    Needed only for Convex's cloud: the embedded deployment works without. Where the answer
-    has a `link`, give it to the person as it is. The answer may come before they are done:
-    then call `get_connection`. Never ask them for a key or token; they type it on the page.
+    Needed only for Convex's cloud: the embedded deployment works without. If the answer has
+    a `link`, give it to the person as it is. The answer may come before they are done: then
+    call `get_connection`. Never ask them for a key or token; they type it on the page.
     """
     errand = (await services(ctx)).connections.connecting(scope, asked_by=client_name(ctx))
     return await ask(ctx, errand)
@@ -45,7 +45,7 @@ async def get_connection(ctx: Ctx) -> Connections:
 async def disconnect(
     ctx: Ctx,
     connection: Annotated[
-        str | None, Field(max_length=100, description="Its `id` from `get_connection`; none where there is only one.")
+        str | None, Field(max_length=100, description="Its `id` from `get_connection`; omit it if there is only one.")
     ] = None,
 ) -> Disconnected:
     """

@@ -19,10 +19,10 @@ async def search_docs(
     limit: Annotated[int, Field(ge=1, le=20, description="The most hits to return.")] = 5,
 ) -> Hits:
     """
-    Search the guidelines and templates for Convex code that this server brings along.
+    Search the guidelines and templates for Convex code that come with this server.
 
-    They hold for convex 1.48, and their code is known to push. Use it before writing what you
-    are not sure of. `write_files` writes a template whole.
+    They hold for convex 1.48, and their code is known to push. Search before you write what
+    you are not sure of. `write_files` writes a whole template.
     """
     return (await services(ctx)).docs.search(query, limit)
 

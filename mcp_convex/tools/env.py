@@ -45,8 +45,8 @@ async def request_env_var(
     """
     Have the person type a secret env var on a page; it goes straight to the deployment.
 
-    Where the answer has a `link`, give it to the person as it is. It may come before they
-    are done: then call `list_env_vars`.
+    If the answer has a `link`, give it to the person as it is. The answer may come before
+    they are done: then call `list_env_vars`.
     """
     return await ask(ctx, (await services(ctx)).env_vars.requesting(name, why))
 

@@ -35,7 +35,7 @@ async def read_file(
     path: FilePath,
     ctx: Ctx,
     first_line: Annotated[int, Field(ge=1, description="1-based.")] = 1,
-    last_line: Annotated[int | None, Field(ge=1, description="1-based, inclusive; none for the end.")] = None,
+    last_line: Annotated[int | None, Field(ge=1, description="1-based, inclusive; omit it to read to the end.")] = None,
 ) -> FileContent:
     """
     Read a text file of the workspace, whole or by lines.
@@ -53,11 +53,13 @@ async def write_files(
         tuple[Change, ...], Field(max_length=500, description="All are applied in order, or none.")
     ] = (),
     template: Annotated[
-        TemplateName | None, Field(description="Writes its files too, but those that `changes` name.")
+        TemplateName | None, Field(description="Writes its files too, except those in `changes`.")
     ] = None,
     base: Annotated[
         dict[str, str] | None,
-        Field(description="For files that you read: path to the sha256 they had. The call is refused if one changed."),
+        Field(
+            description="For files that you read: path to the sha256 it had. The call is refused if one has changed."
+        ),
     ] = None,
 ) -> Written:
     """
@@ -76,12 +78,12 @@ async def write_files(
 async def check_files(
     ctx: Ctx,
     *,
-    types: Annotated[bool, Field(description="False leaves bundler and compiler out.")] = True,
+    types: Annotated[bool, Field(description="False skips the bundler and the compiler.")] = True,
 ) -> CheckResult:
     """
     Check, bundle and type-check the current sources. Nothing goes live.
 
-    For a change that is not to be pushed yet: `push` does the same itself.
+    For a change that you do not push yet: `push` checks the same by itself.
     """
     return await (await services(ctx)).source_checks.check(ContextProgress(ctx), types=types)
 
@@ -99,8 +101,8 @@ async def restore_files(
     """
     Bring the workspace's files back to what a push made live, or undo a restore.
 
-    With `preview` it shows what you changed since the last push. What stands there now is
-    kept as `undo`. It changes files only: call `push` to make them live.
+    With `preview` it shows what you changed since the last push. The files as they are now
+    are kept as `undo`. It changes files only: call `push` to make them live.
     """
     return await (await services(ctx)).snapshots.restore(snapshot, preview=preview)
 

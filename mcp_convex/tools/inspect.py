@@ -87,7 +87,7 @@ async def read_logs(  # noqa: PLR0913 - an agent says each by its name
         str | None, Field(max_length=400, description="Only of functions whose name contains this.")
     ] = None,
     only_errors: Annotated[bool, Field(description="Only executions that failed.")] = False,
-    wait_s: Annotated[float, Field(ge=0, le=30, description="Seconds to wait where nothing is new.")] = 0,
+    wait_s: Annotated[float, Field(ge=0, le=30, description="Seconds to wait if nothing is new.")] = 0,
 ) -> LogPage:
     """Read what the deployment's functions logged, with duration and success of each execution."""
     return await (await services(ctx)).logs.read(

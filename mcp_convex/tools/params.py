@@ -11,5 +11,5 @@ FilePath = Annotated[
     Field(min_length=1, max_length=400, description="From the workspace's root, such as `convex/messages.ts`."),
 ]
 Cursor = Annotated[
-    str | None, Field(max_length=2000, description="What the last answer gave as `cursor`, to read on from there.")
+    str | None, Field(max_length=2000, description="The `cursor` of the last answer, to read on from there.")
 ]

@@ -31,8 +31,8 @@ async def create_project(
     """
     Create a project at Convex with a dev deployment, and make that this workspace's deployment.
 
-    Needs `connect` with the scope `team`. Where an earlier call with the same name was
-    interrupted, this one goes on from there, and makes nothing twice.
+    Needs `connect` with the scope `team`. If an earlier call with the same name was
+    interrupted, this one continues it, and makes nothing twice.
     """
     return await (await services(ctx)).projects.create_project(name, team=team, progress=ContextProgress(ctx))
 
@@ -43,17 +43,20 @@ async def link_project(
     ctx: Ctx,
     deployment: Annotated[
         str | None,
-        Field(max_length=100, description="A name or reference, such as `preview/checkout`; none for the dev one."),
+        Field(max_length=100, description="A name or reference, such as `preview/checkout`; omit it for the dev one."),
     ] = None,
     expires_in_hours: Annotated[
-        int | None, Field(ge=1, le=720, description="Creates `deployment` where it is missing; Convex deletes it then.")
+        int | None,
+        Field(
+            ge=1, le=720, description="Creates `deployment` if it is missing; Convex deletes it after so many hours."
+        ),
     ] = None,
 ) -> LinkedProject:
     """
     Make a deployment of an existing project this workspace's deployment.
 
-    Without `deployment` it is the person's own dev deployment, created where there is
-    none. Production deployments are refused unless the operator allows them.
+    Without `deployment` it is the person's own dev deployment, created if there is none.
+    Production deployments are refused unless the operator allows them.
     """
     return await (await services(ctx)).projects.link_project(
         project, deployment, expires_in_hours=expires_in_hours, progress=ContextProgress(ctx)
@@ -64,7 +67,7 @@ async def link_project(
 async def list_deployments(
     ctx: Ctx,
     project: Annotated[
-        str | None, Field(max_length=200, description="Its slug, name or id; none for the linked one.")
+        str | None, Field(max_length=200, description="Its slug, name or id; omit it for the linked one.")
     ] = None,
     cursor: Cursor = None,
 ) -> Deployments:

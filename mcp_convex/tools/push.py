@@ -36,8 +36,8 @@ async def push(
     on_failure: Annotated[
         Literal["keep", "restore"],
         Field(
-            description="`restore` makes the files what the last push made live, where this one is rejected; "
-            "what was refused stays restorable."
+            description="If the push is rejected, `restore` brings the files back to what the last push made live; "
+            "the rejected ones can be restored."
         ),
     ] = "keep",
 ) -> PushResult:
@@ -58,9 +58,9 @@ async def dev_server(
     action: Annotated[DevServerAction, Field(description="`start` and `stop` may be repeated.")], ctx: Ctx
 ) -> DevServerStatus:
     """
-    Keep the workspace live: while this is on, each write is pushed by itself, whoever makes it.
+    Keep the workspace live: while this is on, each write is pushed automatically, whoever makes it.
 
-    `start` pushes what is not live yet; then just write, and see with `status` what came of the
+    `start` pushes what is not live yet; then just write, and call `status` for the result of the
     last push. A change that needs a person's consent waits for `push`. It outlives this session:
     `stop` ends it. Dev and preview deployments only.
     """
