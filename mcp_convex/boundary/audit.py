@@ -43,7 +43,7 @@ async def recorded(serving: Serving, tool: str, arguments: dict[str, Any] | None
     call = Recorded()
     try:
         yield call
-    except UrlElicitationRequiredError:  # how a client that cannot be called back learns of the link
+    except UrlElicitationRequiredError:  # how the link reaches a client that takes no requests of ours
         call.outcome = "asked"
         raise
     finally:

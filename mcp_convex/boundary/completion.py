@@ -23,7 +23,7 @@ _MOST = 100
 class _Choice:
     among: Callable[[Services], Awaitable[Iterable[str]]]
     toolset: str | None = None
-    """The one that what is chosen from belongs to; None for everybody."""
+    """Only callers who may use this toolset get the values; None for everybody."""
 
 
 async def _topics(services: Services) -> Iterable[str]:

@@ -55,7 +55,7 @@ class Health:
     async def _failure(self) -> str | None:
         if self._asking is None or (self._asking.done() and time.monotonic() - self._asked_at > _ASKED_EVERY_S):
             self._asking, self._asked_at = asyncio.ensure_future(self._watched.check()), time.monotonic()
-        await asyncio.wait({self._asking}, timeout=_ANSWER_S)  # which leaves it to the next who asks
+        await asyncio.wait({self._asking}, timeout=_ANSWER_S)  # unlike `wait_for`, it lets the check go on
         if not self._asking.done():
             return "store_silent"
         match self._asking.exception():

@@ -94,7 +94,7 @@ class HttpFront:
     def __init__(
         self, server: ConvexServer, access: Access, toolsets: Collection[str], beside: Beside | None = None
     ) -> None:
-        # Of all that is served here, and not of MCP alone, `by_known_names` asks by which names it is called.
+        # The SDK's check of Host and Origin would cover MCP alone; `by_known_names` covers all that is served here.
         server.streamable_http_app(transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False))
         self._server = server
         self._manager = server.session_manager
@@ -222,7 +222,7 @@ def caller(request: Request) -> Caller:
 
 
 class AsgiEndpoint:
-    """An ASGI application as an endpoint: a bare function would be taken for one of requests."""
+    """An ASGI application as an endpoint: Starlette would call a bare function with a request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

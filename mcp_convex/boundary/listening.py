@@ -108,7 +108,7 @@ def _server(front: HttpFront, patience_s: int) -> uvicorn.Server:
         lifespan="off",
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # whoever connects would say from where
+        proxy_headers=False,  # any client could claim to come from anywhere
         server_header=False,
         ws="none",
         timeout_keep_alive=patience_s,

@@ -1,4 +1,4 @@
-"""By which names requests may come: of hosts, since a name can be rebound to this machine, and of pages' origins."""
+"""Which hosts and origins a request may name: a host, since DNS can be rebound to this machine, and a page's origin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mcp_convex.boundary.problems import problem
 ASKED_BY_MACHINES = ("/healthz", "/readyz")
 """A balancer asks by whatever address it has, and is told a word that is nobody's secret."""
 _PAGES = "/convex/"
-"""What a page of ours sends names no origin, as it refers to none; these tell themselves whose form it is."""
+"""Our pages are served with `no-referrer`, so their forms come with `Origin: null`; `web.guards` checks those."""
 _READ_BY_PAGES = ("Mcp-Session-Id", "Retry-After", "WWW-Authenticate", "X-Request-Id")
 
 
@@ -38,7 +38,7 @@ class KnownNames:
 
 
 def by_known_names(hosts: Collection[str], origins: Collection[str]) -> list[Middleware]:
-    """Return what admits these names only, and has browsers pass on to pages of exactly these origins what is said."""
+    """Return the middleware that refuses other names, and lets pages of *origins* (but `name:*`) read the answers."""
     exact = [origin for origin in origins if not origin.endswith(":*")]
     return [
         Middleware(KnownNames, hosts=hosts, origins=origins),

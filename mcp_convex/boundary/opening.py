@@ -34,7 +34,7 @@ class LazyServices:
         if self._opened is None:
             self._opened = asyncio.get_running_loop().create_future()
             self._holder = asyncio.create_task(self._hold(self._opened))
-        return await asyncio.shield(self._opened)  # who gives up leaves the opening to those who wait with them
+        return await asyncio.shield(self._opened)  # a caller that gives up does not stop the opening for the others
 
     @property
     def opened(self) -> Services | None:
@@ -53,7 +53,7 @@ class LazyServices:
             async with self._open() as services:
                 opened.set_result(services)
                 await self._closing.wait()
-        except Exception as exc:  # whatever it is: it goes to who waits, who else would wait for ever
+        except Exception as exc:  # of any kind: callers of `get` wait for it, and would wait for ever
             if opened.done():
                 raise
             self._opened = None

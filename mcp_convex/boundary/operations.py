@@ -1,4 +1,4 @@
-"""What a module of the HTTP API needs: declaring an operation, which is a tool's for who does not speak MCP."""
+"""Declaring an operation of the HTTP API, which does for other clients what a tool does for those of MCP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Operation:
     method: Method
     path: str
     tool: str
-    """The tool that it stands for: who may not use that may not do this."""
+    """The tool that it stands for: callers who may not use the tool may not call the operation."""
     comes_to: str
     """What the audit says of a call that went well."""
 

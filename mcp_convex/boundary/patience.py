@@ -33,7 +33,7 @@ class PatientHttp(StrictHttp):
     def handle_events(self) -> None:
         super().handle_events()
         if self._is_in_the_midst():
-            self._unset_keepalive_if_required()  # which would hang up without a word
+            self._unset_keepalive_if_required()  # its timer would hang up without an answer
             self._coming.start()
         else:
             self._coming.stop()

@@ -39,7 +39,7 @@ _STATUS: Mapping[type[ConvexMcpError], int] = {
     SandboxError: 503,
 }
 _IN_ANOTHER_STATE = 409
-"""What a person has to do something about first, or another call is in the midst of."""
+"""For all other errors: a person has to act first, or another call has to end first."""
 
 
 class Problem(Model):

@@ -83,7 +83,7 @@ class Surface:
 
 
 class _Apps(Extension):
-    """MCP Apps: a chat that can shows the panel. The SDK's own would have it registered before the first request."""
+    """MCP Apps, with which a chat shows the panel. The SDK's own extension would register it at every start."""
 
     identifier = "io.modelcontextprotocol/ui"
 
@@ -93,7 +93,7 @@ class Replicated:
     """What a server shares with its replicas, so that a client may be served by any of them."""
 
     bus: SubscriptionBus = field(default_factory=InMemorySubscriptionBus)
-    """On which it hears what its clients may follow."""
+    """Carries the changes of resources that its clients may follow."""
     request_state: RequestStateSecurity | None = None
     """The keys that seal what clients carry from one round to the next; None for one of this process alone."""
 
@@ -125,7 +125,7 @@ class ConvexServer(MCPServer[Hosting]):
         )
         self._deadline_s = surface.deadline_s
         LegacySubscriptions(self._subscriptions).serve_on(self._lowlevel_server)
-        # In the place of the SDK's own, which nobody could tell that the server ends.
+        # Replaces the SDK's own handler, which cannot be told that the server is ending.
         self._streams = ListenHandler(self._subscriptions)
         self._lowlevel_server.add_request_handler(
             "subscriptions/listen", SubscriptionsListenRequestParams, self._streams

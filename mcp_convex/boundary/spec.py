@@ -17,7 +17,7 @@ from mcp_convex.services import Services
 Ctx = Context[Hosting, Any]
 
 PANEL = "ui://convex/panel"
-"""What a chat that can shows with the answer of some tools (MCP Apps)."""
+"""A page that chats with MCP Apps show with the answers of some tools."""
 
 
 class Effect(Enum):
@@ -42,7 +42,7 @@ class ToolSpec:
     title: str
     effect: Effect
     shows_panel: bool = False
-    """Whether a chat that can shows the panel with the answer."""
+    """Whether chats with MCP Apps show the panel with the answer."""
 
     @property
     def name(self) -> str:
@@ -58,7 +58,7 @@ class ResourceSpec:
     title: str
     mime_type: str
     toolset: str | None
-    """The one that it belongs to: who may not use that may not read this. None for everybody."""
+    """Callers who may not use this toolset may not read the resource; None lets everybody read it."""
 
 
 def tool(

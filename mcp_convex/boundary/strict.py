@@ -1,4 +1,4 @@
-"""What a proxy in front could read otherwise than this server is refused, before anybody acts on either reading."""
+"""Refusing requests that a proxy in front could read differently from this server, as request smuggling needs."""
 
 from __future__ import annotations
 

@@ -107,8 +107,8 @@ class LegacySubscriptions:
 
 
 def _connection(ctx: ServerRequestContext[Hosting, Any]) -> Connection:
-    # The SDK 2.3 hands a request its session, and that has nothing public which tells of the connection's end, when
-    # what is followed has to be left. Of its `Context`, which has a `connection`, it says that it is not made yet.
+    # The end of the connection is when its subscriptions have to go. In SDK 2.3 a request reaches its connection only
+    # through this private name: the `connection` of its `Context` is documented as not made yet.
     return ctx.session._connection  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
