@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
@@ -73,6 +73,8 @@ class Pace:
     """Without a write, a push or a question until it ends by itself: a sandbox and its packages are kept for it."""
     lease_s: float = 30.0
     """Until another server goes on in the place of one that died."""
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    """How it waits for quiet."""
 
 
 class _NotNow(Exception):
@@ -246,7 +248,7 @@ class DevWork:
         with anyio.move_on_after(self._pace.restless_s):
             while self._changed.is_set():
                 self._changed.clear()
-                await anyio.sleep(self._pace.quiet_s)
+                await self._pace.sleep(self._pace.quiet_s)
         return was_changed
 
     @asynccontextmanager

@@ -1,29 +1,33 @@
-"""How a dev server goes on after its sandbox was lost, and how it ends where nobody needs it any more."""
+"""How a dev server waits for quiet, goes on after its sandbox was lost, and ends where nobody needs it any more."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import anyio
 import pytest
 
 from mcp_convex.domain.dev_servers import DevServer, DevServerStatus
 from mcp_convex.domain.errors import SandboxLost
+from mcp_convex.domain.models import PrincipalId, WorkspaceId
+from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import Announcements
 from mcp_convex.sandboxes import LocalSandbox
 from mcp_convex.server.adapters import opened_adapters, opened_shared
 from mcp_convex.server.place import find_asset, find_place
 from mcp_convex.server.wiring import wired
+from mcp_convex.services import Services
 from mcp_convex.services.dev_servers import DevServerService
 from mcp_convex.services.dev_work import DevServerParts, DevServerPorts, Pace
 from mcp_convex.services.files import Change
-from tests.world import APP, make_settings
+from tests.world import APP, NOTES, make_settings
 
 pytestmark = pytest.mark.anyio
-
-HASTY = Pace(look_s=0.05, first_pause_s=0.1, longest_pause_s=0.3, idle_s=0.5)
 
 
 class Heard(Announcements):
@@ -35,22 +39,74 @@ class Heard(Announcements):
 
 
 class Fickle(LocalSandbox):
-    """Vanishes four times before it stays."""
+    """Vanishes a few times before it stays."""
 
+    times: int
     watched_at: list[float]
 
     async def watched(self) -> AsyncGenerator[None]:
         self.watched_at.append(anyio.current_time())
-        if len(self.watched_at) <= 4:
+        if len(self.watched_at) <= self.times:
             raise SandboxLost("It is gone.", next_step="Wait.")
         async for _ in super().watched():
             yield
 
 
-@asynccontextmanager
-async def opened(folder) -> AsyncIterator[tuple[DevServerService, Fickle, Heard]]:
-    """Open a dev server that an earlier server has left on, over the example app."""
-    settings = make_settings(folder, armed_pushes=False)
+class Waits:
+    """Stands in for sleep: once it is *held*, each wait lasts until a test sets its event."""
+
+    def __init__(self) -> None:
+        self.held = False
+        self.begun = asyncio.Queue[asyncio.Event]()
+
+    async def __call__(self, _seconds: float) -> None:
+        if self.held:
+            self.begun.put_nowait(over := asyncio.Event())
+            await over.wait()
+
+
+@dataclass
+class House:
+    """A workspace with the example app."""
+
+    services: Services
+    ports: DevServerPorts
+    parts: DevServerParts
+    heard: Heard
+    owner: tuple[PrincipalId, WorkspaceId]
+
+    @asynccontextmanager
+    async def left_on(self, pace: Pace, *, vanishing: int = 0) -> AsyncIterator[DevServerService]:
+        """Go on with a dev server that an earlier server has left on, in a sandbox that vanishes so often."""
+        self.sandbox.times, self.sandbox.watched_at = vanishing, []
+        target, now = (await self.services.targets.reach()).target, datetime.now(UTC)
+        await self.ports.store.put(*self.owner, DevServer(on=True, started_at=now, since=now, target=target))
+        dev = DevServerService(self.ports, self.parts, Policy(), owner=self.owner, pace=pace)
+        await dev.resume()
+        yield dev
+        await dev.aclose()
+
+    @property
+    def sandbox(self) -> Fickle:
+        assert isinstance(self.ports.sandbox, Fickle)
+        return self.ports.sandbox
+
+    async def write(self, files: dict[str, str]) -> None:
+        await self.services.files.write([Change(path=path, content=text) for path, text in files.items()])
+
+    async def until(self, dev: DevServerService, holds: Callable[[DevServerStatus], bool]) -> DevServerStatus:
+        """Return the status once it *holds*, looking at it only when told that something has changed."""
+        with anyio.fail_after(90):
+            while True:
+                self.heard.news = anyio.Event()
+                if holds(status := await dev.status()):
+                    return status
+                await self.heard.news.wait()
+
+
+@pytest.fixture(scope="module")
+async def house(tmp_path_factory, anyio_backend) -> AsyncIterator[House]:
+    settings = make_settings(tmp_path_factory.mktemp("house"), armed_pushes=False)
     place, heard = find_place(settings), Heard()
     async with (
         opened_shared(settings, None) as shared,
@@ -58,35 +114,66 @@ async def opened(folder) -> AsyncIterator[tuple[DevServerService, Fickle, Heard]
         wired(settings, place, adapters) as services,
     ):
         sandbox = Fickle(place.root, place.state, shared.launcher, find_asset("sandbox_template"))
-        sandbox.watched_at = []
-        store = shared.store
         ports = DevServerPorts(
-            sandbox=sandbox, api=shared.api, store=store.dev_servers, leases=store.leases, announcements=heard
+            sandbox=sandbox,
+            api=shared.api,
+            store=shared.store.dev_servers,
+            leases=shared.store.leases,
+            announcements=heard,
         )
         parts = DevServerParts(
             pushes=services.pushes, snapshots=services.snapshots, targets=services.targets, audit=services.audit
         )
-        dev = DevServerService(ports, parts, settings.policy, owner=place.owner, pace=HASTY)
-        await services.files.write([Change(path=path, content=text) for path, text in APP.items()])
-        target, now = (await services.targets.reach()).target, datetime.now(UTC)
-        await store.dev_servers.put(*place.owner, DevServer(on=True, started_at=now, since=now, target=target))
-        yield dev, sandbox, heard
-        await dev.aclose()
+        house = House(services, ports, parts, heard, place.owner)
+        await house.write(APP)
+        yield house
 
 
-async def test_it_goes_on_after_each_crash_a_while_later_and_ends_once_nobody_needs_it(tmp_path):
-    seen: list[DevServerStatus] = []
-    async with opened(tmp_path) as (dev, sandbox, heard):
-        await dev.resume()
-        with anyio.fail_after(90):
-            while not seen or seen[-1].on:
-                heard.news = anyio.Event()
-                seen.append(await dev.status())
-                await heard.news.wait() if seen[-1].on else None
+async def test_it_goes_on_after_each_crash_a_while_later_and_ends_once_nobody_needs_it(house):
+    hasty = Pace(look_s=0.05, first_pause_s=0.1, longest_pause_s=0.3, idle_s=0.5)
+    troubles: set[str | None] = set()
 
-    gaps = [after - before for before, after in zip(sandbox.watched_at, sandbox.watched_at[1:], strict=False)]
+    def is_off(status: DevServerStatus) -> bool:
+        troubles.update({status.trouble} if status.state == "retrying" else ())
+        return not status.on
+
+    async with house.left_on(hasty, vanishing=4) as dev:
+        status = await house.until(dev, is_off)
+
+    times = house.sandbox.watched_at
+    gaps = [after - before for before, after in pairwise(times)]
     assert 4 == len(gaps)
     assert all(gap >= pause for gap, pause in zip(gaps, (0.1, 0.2, 0.3, 0.3), strict=True)), gaps
-    assert "It is gone." in {status.trouble for status in seen if status.state == "retrying"}
-    assert "pushed" == seen[-1].last_push.outcome
-    assert "nobody asked for it" in seen[-1].stopped_because
+    assert "It is gone." in troubles
+    assert "pushed" == status.last_push.outcome
+    assert "nobody asked for it" in status.stopped_because
+
+
+async def test_what_is_written_before_it_is_quiet_again_is_one_push(house):
+    waits = Waits()
+    async with house.left_on(Pace(restless_s=3600, sleep=waits)) as dev:
+        before = (await house.until(dev, lambda now: now.state == "waiting" and now.last_push is not None)).last_push
+        waits.held = True
+        over = asyncio.Event()
+        for number in range(10):
+            await house.write({f"convex/n{number}.ts": NOTES})
+            dev.wrote()
+            over.set()
+            over = await waits.begun.get()
+        waits.held = False
+        over.set()
+        status = await house.until(dev, lambda now: now.state == "waiting" and now.last_push != before)
+        assert "pushed" == status.last_push.outcome
+        assert [status.last_push, before] == list(await house.services.pushes.recent(2))
+        assert (await house.services.snapshots.history()).deployed.matches
+
+
+async def test_a_burst_that_does_not_end_is_pushed_all_the_same(house):
+    waits = Waits()
+    async with house.left_on(Pace(restless_s=0.1, sleep=waits)) as dev:
+        before = (await house.until(dev, lambda now: now.state == "waiting" and now.last_push is not None)).last_push
+        waits.held = True
+        await house.write({"convex/burst.ts": NOTES})
+        dev.wrote()
+        status = await house.until(dev, lambda now: now.state == "waiting" and now.last_push != before)
+        assert "pushed" == status.last_push.outcome
