@@ -176,6 +176,11 @@ def _packages_in(lock: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def lacks_network(output: str) -> bool:
+    """Say whether it is for want of a network that npm said *output*."""
+    return _OFFLINE.search(output) is not None
+
+
 def failed(output: str, *, timed_out: bool) -> InstallFailed | DiskFull:
     """Return what is to be said of npm's *output* when it has failed."""
     if timed_out:
@@ -188,7 +193,7 @@ def failed(output: str, *, timed_out: bool) -> InstallFailed | DiskFull:
             "There is no space left for the packages that npm installs.",
             next_step="Ask the person to free some space, then call again.",
         )
-    if _OFFLINE.search(output):
+    if lacks_network(output):
         return InstallFailed(
             "npm could not reach its registry, and the packages are not in its cache.",
             next_step="Ask the person to connect to the network or to configure the registry, then call again.",

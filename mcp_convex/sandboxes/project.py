@@ -50,6 +50,10 @@ class Template:
             tsconfig = tsconfig.replace(_NODE_TYPES, '"types": []')
         return {place: tsconfig.encode()}
 
+    def packages(self) -> Mapping[str, str]:
+        """Return the packages that it asks for, with their versions."""
+        return PackageJson.read(self._folder / "package.json").required()
+
     def examples(self, content: Content) -> Mapping[FilePath, bytes]:
         """Return the example functions that a workspace does not have yet."""
         names = sorted(file.relative_to(self._folder).as_posix() for file in (self._folder / "convex").rglob("*.ts"))

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from mcp_convex.domain.errors import SettingsInvalid, ToolMissing
 from mcp_convex.server.place import find_asset
 from mcp_convex.settings import Settings
@@ -21,20 +23,23 @@ def e2b_account(settings: Settings) -> Account:
 
     Raises:
         ToolMissing: The SDK is not installed.
-        SettingsInvalid: There is no key.
+        SettingsInvalid: There is no key, or what is no key.
     """
     if find_spec("e2b") is None:
         raise ToolMissing(
             "Sandboxes at E2B need its SDK, which is not installed.", next_step="Install `mcp-convex[e2b]`."
         )
-    if settings.e2b_api_key is None:
+    key = settings.e2b_api_key.get_secret_value().strip() if settings.e2b_api_key else ""
+    if not key:
         raise SettingsInvalid("Sandboxes at E2B need an API key.", next_step="Set E2B_API_KEY.")
+    if not (key.isascii() and key.isprintable()):  # it would be no header, and be told as E2B's silence
+        raise SettingsInvalid("E2B_API_KEY holds what is no key.", next_step="Set E2B_API_KEY anew.")
     from mcp_convex.sandboxes.e2b.account import Account, AccountSettings  # noqa: PLC0415 - slow, and an extra
     from mcp_convex.sandboxes.e2b.template import NAME  # noqa: PLC0415 - as above
 
     return Account(
         AccountSettings(
-            api_key=settings.e2b_api_key,
+            api_key=SecretStr(key),
             template=settings.e2b_template or NAME,
             internet=settings.e2b_internet,
             api_url=settings.e2b_api_url,

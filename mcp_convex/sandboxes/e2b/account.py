@@ -11,7 +11,7 @@ from pathlib import Path
 import e2b
 from pydantic import SecretStr
 
-from mcp_convex.domain.errors import InstallFailed, SandboxError, SandboxLost
+from mcp_convex.domain.errors import InstallFailed, SandboxError, SandboxLost, SettingsInvalid
 from mcp_convex.domain.secrets import redact
 from mcp_convex.sandboxes.e2b.box import LIFETIME_S, Box
 from mcp_convex.sandboxes.e2b.failures import silent, translated
@@ -38,8 +38,8 @@ class AccountSettings:
 class Account:
     def __init__(self, settings: AccountSettings) -> None:
         self._settings = settings
-        # More than the SDK's limit, so that its own retries and errors come first.
-        self._patience_s = settings.patience_s * 1.5
+        self.patience_s = settings.patience_s * 1.5
+        """In seconds; more than the SDK's limit, so that its own retries and errors come first."""
         client = e2b.E2B(
             api_key=settings.api_key.get_secret_value(),
             api_url=settings.api_url,
@@ -83,6 +83,11 @@ class Account:
         """The name of what sandboxes are made from."""
         return self._settings.template
 
+    @property
+    def has_internet(self) -> bool:
+        """Whether commands in the sandboxes reach the internet."""
+        return self._settings.internet
+
     async def has_template(self) -> bool:
         """
         Say whether the account has the template.
@@ -91,11 +96,16 @@ class Account:
             SandboxError: E2B does not answer, or does not accept the key.
         """
         name, _, tag = self.template.partition(":")
-        async with translated(self._patience_s, silent):
-            if not await self._templates.exists(self.template):
+        try:
+            async with translated(self.patience_s, silent):
+                if not await self._templates.exists(self.template):
+                    return False
+                # It may have been said of the name alone: of another version.
+                return not tag or tag in {known.tag for known in await self._templates.get_tags(name)}
+        except SettingsInvalid as exc:
+            if isinstance(exc.__cause__, e2b.TemplateException):  # the name is another account's, or can be nobody's
                 return False
-            # It may have been said of the name alone: of another version.
-            return not tag or tag in {known.tag for known in await self._templates.get_tags(name)}
+            raise
 
     async def build_template(self, folder: Path, on_line: Callable[[str], None]) -> None:
         """
@@ -123,7 +133,7 @@ class Account:
             raise
 
     async def _made(self, tag: str, key: str) -> Box:
-        async with translated(self._patience_s, silent):
+        async with translated(self.patience_s, silent):
             made = await self._sandboxes.create(
                 self._settings.template,
                 timeout=LIFETIME_S,
@@ -132,11 +142,11 @@ class Account:
                 lifecycle={"on_timeout": "kill"},
                 idempotency_key=key,
             )
-            return Box(made, self._patience_s)
+            return Box(made, self.patience_s)
 
     async def _tagged(self, tag: str) -> list[str]:
         found: list[e2b.SandboxInfo] = []
-        async with translated(self._patience_s, silent):
+        async with translated(self.patience_s, silent):
             pages = self._sandboxes.list(query=e2b.SandboxQuery(metadata=_marks(tag)))
             while pages.has_next:
                 found += await pages.next_items()
@@ -145,8 +155,8 @@ class Account:
     async def _attached(self, sandbox_id: str) -> Box | None:
         """Attach to a sandbox; None where it ended meanwhile, or is ended, since it cannot be resumed any more."""
         try:
-            async with translated(self._patience_s, silent):
-                return Box(await self._sandboxes.connect(sandbox_id, timeout=LIFETIME_S), self._patience_s)
+            async with translated(self.patience_s, silent):
+                return Box(await self._sandboxes.connect(sandbox_id, timeout=LIFETIME_S), self.patience_s)
         except SandboxLost as exc:
             if not isinstance(exc.__cause__, (e2b.NotFoundException, e2b.GuestUnresponsiveException)):
                 raise
@@ -155,7 +165,7 @@ class Account:
 
     async def _end(self, sandbox_id: str) -> None:
         with suppress(SandboxError):  # its lifetime ends it
-            async with translated(self._patience_s, silent):
+            async with translated(self.patience_s, silent):
                 await self._sandboxes.kill(sandbox_id)
 
 

@@ -12,8 +12,9 @@ from mcp_convex.sandboxes.e2b.mirror import Mirror
 class Armed:
     """At most one command that waits."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: Mirror, stage: str) -> None:
         self._mirror = mirror
+        self._stage = stage
         self._waiting: BoxedCommand | None = None
 
     def id_in(self, box: Box) -> str | None:
@@ -28,7 +29,7 @@ class Armed:
             SandboxLost: The box is gone, or does not answer.
         """
         await self.disarm()
-        waiting = BoxedCommand(box, command, lambda _: None)
+        waiting = BoxedCommand(box, command, self._stage, lambda _: None)
         await waiting.wait(self._mirror)
         self._waiting = waiting
 

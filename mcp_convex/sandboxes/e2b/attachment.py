@@ -63,6 +63,7 @@ class Attachment:
                 return await self._find()
             except (SandboxLost, SandboxBusy):
                 self.lose(self._box)
+                self.note(_LOST)  # also where none was known yet
                 return None
 
     def lose(self, box: Box | None) -> None:
@@ -87,8 +88,8 @@ class Attachment:
         return taken
 
     def _note_return(self, text: str) -> None:
+        self._notes = [note for note in self._notes if note != _LOST]
         if self._is_lost:
-            self._notes = [note for note in self._notes if note != _LOST]
             self.note(text)
         self._is_lost = False
 

@@ -46,12 +46,18 @@ class BoxedCommand:
     Every method but `end` raises `SandboxLost` where the box is gone, or does not answer.
     """
 
-    def __init__(self, box: Box, command: Command, on_output: OnOutput) -> None:
-        """Have *command* ready for a `start` or a `wait`, of which there has to be one before all else."""
+    def __init__(self, box: Box, command: Command, stage: str, on_output: OnOutput) -> None:
+        """
+        Have *command* ready for a `start` or a `wait`, of which there has to be one before all else.
+
+        Args:
+            stage: The folder in which it sees its copy of the sources, by its name among those of ours.
+        """
         self.box = box
         self.command = command
         self.output = KeptOutput(on_output)
         self.id = secrets.token_hex(8)
+        self._stage = stage
         self._forwarder = Forwarder(command.gate) if command.gate else None
         self._job: Job
 
@@ -106,7 +112,7 @@ class BoxedCommand:
 
     async def _start(self, request: Message) -> None:
         command = self.command
-        what = {"id": self.id, "argv": list(command.argv), "env": dict(command.env)}
+        what = {"id": self.id, "stage": self._stage, "argv": list(command.argv), "env": dict(command.env)}
         gate = GATE if command.gate else None
         self._job = await self.box.start("run", {**what, "gate": gate, **request}, self._hear)
 

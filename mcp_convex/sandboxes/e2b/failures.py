@@ -40,14 +40,18 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], _Meaning], ...] = (
     ),
     (
         (e2b.RateLimitException, e2b.ServiceBusyException),
-        (SandboxBusy, "E2B has no room for another sandbox at the moment.", "Make the same call in a minute."),
+        (
+            SandboxBusy,
+            "E2B is overloaded, or gives this account no more sandboxes at the moment.",
+            "Do the same again in a minute.",
+        ),
     ),
     (
         (e2b.NotEnoughSpaceException,),
         (DiskFull, "The sandbox's disk is full. Nothing was changed.", "Delete what is not needed there."),
     ),
     (
-        (e2b.InvalidArgumentException, e2b.TemplateException),
+        (e2b.InvalidArgumentException,),
         (SettingsInvalid, "E2B does not accept how sandboxes are set up here.", _CHECK),
     ),
 )
@@ -99,9 +103,14 @@ async def translated(within_s: float | None, otherwise: Callable[[], SandboxLost
 
 def _meaning(exc: Exception, otherwise: Callable[[], SandboxLost]) -> ConvexMcpError:
     found = next((meaning for kinds, meaning in _MEANINGS if isinstance(exc, kinds)), None)
-    if found is None and isinstance(exc, e2b.SandboxException) and exc.status_code in {400, 403, 404}:
+    if found is None and isinstance(exc, e2b.SandboxException) and _is_of_the_template(exc):
         found = _NO_TEMPLATE
     if found is None:
         return otherwise()
     error, message, next_step = found
     return error(message, next_step=next_step)
+
+
+def _is_of_the_template(exc: e2b.SandboxException) -> bool:
+    """Say whether the template is refused: by E2B, or by the SDK itself, which then has no answer's status."""
+    return exc.status_code in {400, 403, 404} or (isinstance(exc, e2b.TemplateException) and exc.status_code is None)

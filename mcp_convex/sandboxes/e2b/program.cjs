@@ -10,7 +10,7 @@ const path = require("node:path");
 const HOME = os.homedir();
 const WORKSPACE = path.join(HOME, "app");
 const OWN = path.join(HOME, ".mcp-convex");
-const STAGE = path.join(OWN, "stage");
+let stage; // the copy of the sources that the command sees: each server has its own
 const TEMPORARY = ".tmp"; // where commands put temporary files, a folder of the stage
 const TEMPLATE = "/opt/convex";
 const MARK = "MCP_CONVEX_RUN=";
@@ -90,10 +90,25 @@ const inWorkspace = (at) => path.join(WORKSPACE, "node_modules", at);
 const stamp = path.join(OWN, "installed");
 const fingerprint = () => sha256(JSON.stringify(asked(WORKSPACE)));
 
-// The template's packages serve every project that asks for none beside them; they are read-only and need no network.
+// Says whether a version lies in a range of a kind that npm itself writes.
+function liesIn(range, version) {
+  const numbers = (text) => (/^\d+\.\d+\.\d+$/.test(text) ? text.split(".").map(Number) : null);
+  const [least, found] = [numbers(range.replace(/^[~^]/, "")), numbers(version)];
+  if (!least || !found) return false;
+  const fixed = { "^": least.findIndex((number) => number > 0) + 1, "~": 2 }[range[0]] ?? 3;
+  const at = found.findIndex((number, index) => number !== least[index]);
+  return at < 0 || (at >= fixed && found[at] > least[at]);
+}
+
+// The template's packages serve every project that asks for, or has locked, none beside them; they need no network.
 function linkTemplate() {
-  const there = asked(TEMPLATE);
-  if (!Object.entries(asked(WORKSPACE)).every(([name, range]) => there[name] === range)) return false;
+  const [there, locked] = [asked(TEMPLATE), readJson(path.join(WORKSPACE, "package-lock.json")).packages ?? {}];
+  const serves = ([name, range]) => {
+    const { version } = readJson(path.join(TEMPLATE, "node_modules", name, "package.json"));
+    const other = (locked[`node_modules/${name}`]?.version ?? version) !== version;
+    return there[name] === range || (!other && liesIn(String(range), version));
+  };
+  if (!Object.entries(asked(WORKSPACE)).every(serves)) return false;
   fs.rmSync(inWorkspace(""), { recursive: true, force: true });
   fs.symlinkSync(path.join(TEMPLATE, "node_modules"), inWorkspace("").replace(/\/$/, ""));
   fs.writeFileSync(stamp, fingerprint());
@@ -111,9 +126,12 @@ function packages(compilers) {
   };
 }
 
-// Only what waits for the next push may go on; all else is left over from a stream that was cut.
+// Only what waits for the next push may go on; all else is left over, from a stream that was cut or another server.
 function prepare(request) {
+  if (!request.needed.every((at) => fs.existsSync(path.join(HOME, at)))) throw new Error("a file of ours is gone");
   endAll("", null, request.spared);
+  const stages = fs.readdirSync(OWN).filter((name) => name.startsWith("stage") && name !== request.stage);
+  for (const name of stages) fs.rmSync(path.join(OWN, name), { recursive: true, force: true });
   return { ...look(request), packages: packages(request.compilers) };
 }
 
@@ -142,14 +160,14 @@ function install({ arguments: given, env }) {
 // What stays is never missing in between: a command that waits stands there, and may still be reading as it loads.
 function makeStage({ rules, replaced }) {
   const { files, packages: folders } = sources(rules);
-  if (!attempt(() => fs.lstatSync(STAGE).isDirectory(), false)) fs.rmSync(STAGE, { force: true });
-  fs.mkdirSync(STAGE, { recursive: true });
+  if (!attempt(() => fs.lstatSync(stage).isDirectory(), false)) fs.rmSync(stage, { force: true });
+  fs.mkdirSync(stage, { recursive: true });
   clearStage(new Set(files), new Set(folders));
-  fs.mkdirSync(path.join(STAGE, TEMPORARY));
+  fs.mkdirSync(path.join(stage, TEMPORARY));
   for (const at of files) putInStage(at, at in replaced ? Buffer.from(replaced[at]) : contentOf(at));
   for (const at of folders) {
-    fs.mkdirSync(path.dirname(path.join(STAGE, at)), { recursive: true });
-    attempt(() => fs.symlinkSync(path.join(WORKSPACE, at), path.join(STAGE, at)));
+    fs.mkdirSync(path.dirname(path.join(stage, at)), { recursive: true });
+    attempt(() => fs.symlinkSync(path.join(WORKSPACE, at), path.join(stage, at)));
   }
 }
 
@@ -159,9 +177,9 @@ function clearStage(files, packages) {
   const pending = [""];
   while (pending.length) {
     const folder = pending.pop();
-    for (const entry of fs.readdirSync(path.join(STAGE, folder), { withFileTypes: true })) {
+    for (const entry of fs.readdirSync(path.join(stage, folder), { withFileTypes: true })) {
       const at = folder + entry.name;
-      const place = path.join(STAGE, at);
+      const place = path.join(stage, at);
       if (entry.isDirectory() && wanted.has(at)) pending.push(at + "/");
       else if (entry.isFile() && files.has(at)) continue;
       else if (packages.has(at) && attempt(() => fs.readlinkSync(place), null) === path.join(WORKSPACE, at)) continue;
@@ -176,7 +194,7 @@ function foldersOf(at) {
 }
 
 function putInStage(at, data) {
-  const [place, copy] = [path.join(STAGE, at), path.join(STAGE, TEMPORARY, "copy")];
+  const [place, copy] = [path.join(stage, at), path.join(stage, TEMPORARY, "copy")];
   if (data === null) return fs.rmSync(place, { force: true }); // deleted since it was found
   if (attempt(() => fs.readFileSync(place).equals(data), false)) return;
   fs.mkdirSync(path.dirname(place), { recursive: true });
@@ -215,16 +233,17 @@ function forward(connections) {
 // `request.order` says how the command is to run; without it, the command waits for one.
 async function run(request, onLine) {
   if (!request.order && os.freemem() < SPARE_BYTES) throw new Error("too little memory");
+  stage = path.join(OWN, request.stage);
   makeStage(request);
   const connections = new Map();
   const gate = request.gate && (await forward(connections));
   const home = path.join(OWN, "home");
   fs.mkdirSync(home, { recursive: true });
-  const env = { PATH: process.env.PATH, HOME: home, TMPDIR: path.join(STAGE, TEMPORARY), LANG: "C.UTF-8", ...request.env };
+  const env = { PATH: process.env.PATH, HOME: home, TMPDIR: path.join(stage, TEMPORARY), LANG: "C.UTF-8", ...request.env };
   const [program, ...argv] = request.argv.map((text) => (gate ? text.replaceAll(request.gate, gate) : text));
   const known = premises();
   const child = spawn(program, argv, {
-    cwd: STAGE,
+    cwd: stage,
     env: { ...env, MCP_CONVEX_RUN: request.id },
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
@@ -282,7 +301,7 @@ function bringBack(keep) {
   const changed = {};
   const missing = [];
   for (const folder of keep) {
-    const [before, after] = [filesIn(WORKSPACE, folder), filesIn(STAGE, folder)];
+    const [before, after] = [filesIn(WORKSPACE, folder), filesIn(stage, folder)];
     for (const [at, data] of after) {
       if (before.get(at)?.equals(data)) continue;
       fs.mkdirSync(path.dirname(path.join(WORKSPACE, at)), { recursive: true });

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -21,13 +23,12 @@ from mcp_convex.sandboxes.e2b.command import GATE, BoxedCommand, Run, Until
 from mcp_convex.sandboxes.e2b.failures import lost
 from mcp_convex.sandboxes.e2b.mirror import Mirror, is_hidden
 from mcp_convex.sandboxes.e2b.watching import changes_in
-from mcp_convex.sandboxes.install import DEADLINE_S, IMPATIENTLY, QUIETLY, failed
+from mcp_convex.sandboxes.install import DEADLINE_S, IMPATIENTLY, QUIETLY, failed, lacks_network
 from mcp_convex.sandboxes.packages import COMPILERS, check_version
 from mcp_convex.sandboxes.project import Content, Template
 from mcp_convex.sandboxes.sources import named_functions_folder
 
 _HOME = PurePosixPath("/home/user")
-_STAGE = _HOME / ".mcp-convex" / "stage"
 _SECONDS_TO_LET_GO = 0.25
 _FRESH_S = 1.0
 """
@@ -52,8 +53,11 @@ class E2BSandbox(Sandbox):
         """
         self._mirror = Mirror(journal, owner)
         self._attachment = Attachment(account, self._mirror)
-        self._armed = Armed(self._mirror)
+        self._stage = f"stage-{secrets.token_hex(4)}"
+        """Where commands of this server see the sources: another server may arm one while ours runs."""
+        self._armed = Armed(self._mirror, self._stage)
         self._template = Template(template)
+        self._has_internet = account.has_internet
         self._packages = Packages()
         self._has_tsconfig = False
         self._looked_at = 0.0
@@ -127,7 +131,7 @@ class E2BSandbox(Sandbox):
         return self._has_tsconfig and self._packages.compiler
 
     def seen_at(self) -> PurePosixPath:
-        return _STAGE
+        return _HOME / ".mcp-convex" / self._stage
 
     def gate_url(self, url: str) -> str:
         return urlsplit(url)._replace(netloc=GATE).geturl()
@@ -178,7 +182,7 @@ class E2BSandbox(Sandbox):
             run = await waiting.finished(until)
             if not run.ended.spoiled:
                 return run
-        started = BoxedCommand(box, command, on_output)
+        started = BoxedCommand(box, command, self._stage, on_output)
         await started.start(self._mirror)
         return await started.finished(until)
 
@@ -221,7 +225,7 @@ class E2BSandbox(Sandbox):
             self._packages, _ = await self._prepared(box)
         if self._packages.due:
             await progress("installing")
-            await _install(box)
+            await self._install(box)
             self._packages, _ = await self._prepared(box)
         if (version := self._packages.convex) is None:
             raise InstallFailed(
@@ -231,12 +235,35 @@ class E2BSandbox(Sandbox):
         content = await self._content()
         self._has_tsconfig = content(f"{named_functions_folder(content('convex.json'))}/tsconfig.json") is not None
 
+    async def _install(self, box: Box) -> None:
+        """Install what package.json asks for: what the lock says where it fits, and a new lock where not."""
+        for verb in ("ci", "install"):
+            request = {"arguments": [verb, *QUIETLY], "env": IMPATIENTLY}
+            answer = await box.do("install", request, Installed, within_s=DEADLINE_S)
+            if answer.code == 0:
+                return
+            if lacks_network(answer.output) and not self._has_internet:
+                raise self._not_in_the_template()
+        raise failed(answer.output, timed_out=False)
+
+    def _not_in_the_template(self) -> InstallFailed:
+        theirs = ", ".join(f"`{name}` {version}" for name, version in self._template.packages().items())
+        return InstallFailed(
+            "package.json asks for packages that the sandbox's template has not, and the sandbox has no network.",
+            next_step=f"Ask for no others than {theirs}; or have the operator set MCP_CONVEX_E2B_INTERNET=true.",
+        )
+
     async def _prepared(self, box: Box) -> tuple[Packages, int]:
         """Return which packages *box* has, and how many files were read back from it."""
-        spared = self._armed.id_in(box)
-        answer, in_step = await self._mirror.look_by("prepare", box, Prepared, compilers=COMPILERS, spared=spared)
+        about: dict[str, Any] = {
+            "compilers": COMPILERS,
+            "needed": [PRELOAD],
+            "spared": self._armed.id_in(box),
+            "stage": self._stage,
+        }
+        answer, in_step = await self._mirror.look_by("prepare", box, Prepared, **about)
         if in_step.replayed:  # what was said of the packages was said of other files
-            answer, _ = await self._mirror.look_by("prepare", box, Prepared, compilers=COMPILERS, spared=spared)
+            answer, _ = await self._mirror.look_by("prepare", box, Prepared, **about)
         return answer.packages, in_step.read_back
 
     async def _make_project(self) -> bool:
@@ -255,13 +282,3 @@ class E2BSandbox(Sandbox):
             return contents.get(FilePath(path), b"" if path in files else None)
 
         return read
-
-
-async def _install(box: Box) -> None:
-    """Install what package.json asks for: what the lock says where it fits, and a new lock where not."""
-    for verb in ("ci", "install"):
-        request = {"arguments": [verb, *QUIETLY], "env": IMPATIENTLY}
-        answer = await box.do("install", request, Installed, within_s=DEADLINE_S)
-        if answer.code == 0:
-            return
-    raise failed(answer.output, timed_out=False)

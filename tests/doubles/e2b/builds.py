@@ -16,7 +16,7 @@ class Builds:
     """The templates of an account. `refused` is what the next build ends with."""
 
     def __init__(self, templates: dict[str, BoxTemplate], packages: Path) -> None:
-        self.steps: list[dict[str, Any]] = []
+        self.asked: dict[str, Any] = {}
         self.uploads: list[bytes] = []
         self.refused: str | None = None
         self._templates = templates
@@ -46,7 +46,7 @@ class Builds:
                 self.uploads.append(await request.body())
                 return Response()
             case "POST", ["templates", _, "builds", _]:
-                self.steps = (await request.json())["steps"]
+                self.asked = await request.json()
                 if self.refused is None:
                     self._templates[self._name] = BoxTemplate(self._name, self._packages)
                 return Response(status_code=202)

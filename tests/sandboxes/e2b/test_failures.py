@@ -88,12 +88,17 @@ async def test_a_brief_overload_is_waited_out(sandbox, cloud) -> None:
     assert 1 == len(cloud.alive)
 
 
-async def test_files_are_served_from_the_hosts_copy_while_e2b_is_down(sandbox, cloud) -> None:
+async def test_files_are_served_from_the_hosts_copy_while_e2b_is_down(sandbox, cloud, store, request) -> None:
     await sandbox.ensure(no_progress)
     cloud.faults.append(Fault("/", status=503, times=99))
     await sandbox.write({SCHEMA: b"two"})
     assert b"two" == await sandbox.read(SCHEMA)
     assert SCHEMA in [entry.path for entry in await sandbox.list()]
+
+    cloud.faults = [Fault("/", status=500, times=99)]
+    beginner = open_sandbox(cloud, store, request.node.name)
+    assert b"two" == await beginner.read(SCHEMA)
+    assert [True] == ["cannot be reached" in note for note in beginner.take_notes()]
 
 
 async def test_a_deadline_holds_where_the_sandbox_does_not_answer(sandbox, cloud) -> None:

@@ -44,6 +44,8 @@ def vendored(*names: str) -> dict[FilePath, bytes]:
 
 
 async def test_a_project_that_asks_for_what_the_template_has_needs_no_network(sandbox, stages) -> None:
+    asked = {"dependencies": {"convex": "^1.40.0"}, "devDependencies": {"typescript": "~7.0.1"}}
+    await sandbox.write({PACKAGE_JSON: json.dumps(asked).encode()})
     await sandbox.ensure(record(stages))
     assert [] == stages
     assert sandbox.checks_types()
@@ -69,10 +71,15 @@ async def test_other_packages_are_installed_once_without_their_scripts_and_again
     assert lock == await sandbox.read(LOCK)
 
 
-async def test_a_package_that_only_the_network_has_is_told_as_that(sandbox, stages) -> None:
-    await sandbox.write({PACKAGE_JSON: b'{"dependencies": {"convex": "1.48.0", "no-such-package-4711": "1"}}'})
-    with pytest.raises(InstallFailed, match="could not reach its registry"):
+@pytest.mark.parametrize(("asked", "locked"), [("^1.49.0", None), ("^1.40.0", "1.45.0")])
+async def test_a_package_that_only_the_network_has_is_told_as_that(sandbox, stages, asked, locked) -> None:
+    lock = {"lockfileVersion": 3, "packages": {"node_modules/convex": {"version": locked}}}
+    files = {PACKAGE_JSON: {"dependencies": {"convex": asked}}} | ({LOCK: lock} if locked else {})
+    await sandbox.write({path: json.dumps(content).encode() for path, content in files.items()})
+    with pytest.raises(InstallFailed, match="the sandbox has no network") as caught:
         await sandbox.ensure(record(stages))
+    assert "`convex` 1.48.0" in caught.value.next_step
+    assert "MCP_CONVEX_E2B_INTERNET" in caught.value.next_step
 
 
 async def test_a_convex_that_is_too_old_is_told_as_that(sandbox, stages) -> None:

@@ -13,7 +13,7 @@ import pytest
 from mcp_convex.domain.errors import SandboxLost
 from mcp_convex.domain.models import FilePath
 from mcp_convex.domain.ports import Command, Ended, Sandbox
-from tests.doubles.e2b.box import Box
+from tests.doubles.e2b.box import HOME, Box
 from tests.doubles.e2b.cloud import E2BCloud, Fault
 from tests.doubles.e2b.opening import open_sandbox
 from tests.sandboxes.conftest import ignore, no_progress
@@ -213,6 +213,43 @@ async def test_two_servers_on_one_workspace_see_one_anothers_writes(sandbox, clo
     await sandbox.write({SCHEMA: b"two"})
     assert (b"by the other", b"two") == (await sandbox.read(MADE), await other.read(SCHEMA))
     assert ("by the other", "two") == (inside(cloud, MADE).read_text(), inside(cloud, SCHEMA).read_text())
+
+
+async def test_what_another_server_arms_leaves_what_a_command_of_ours_reads(sandbox, cloud, store, request) -> None:
+    other = open_sandbox(cloud, store, request.node.name)
+    begun, own = anyio.Event(), only(cloud).home / ".mcp-convex"
+    reading = f"cat {SCHEMA}; while [ ! -e {HOME}/go ]; do sleep 0.01; done; cat {SCHEMA}"
+    waiting = "require('fs').writeFileSync('../waits', ''); setInterval(() => {}, 1000)"
+    said: list[str] = []
+
+    async def read_twice() -> None:
+        command = Command(argv=("/bin/sh", "-c", reading), deadline_s=60)
+        said.append((await sandbox.exec(command, on_output=lambda _: begun.set())).output)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read_twice)
+            await begun.wait()
+            await other.write({SCHEMA: b"two"})
+            assert await other.arm(Command(argv=("node", "-e", waiting), deadline_s=60))
+            while not (own / "waits").exists():
+                await anyio.lowlevel.checkpoint()
+            (only(cloud).home / "go").touch()
+    assert ["oneone"] == said
+    await other.close()
+    await sandbox.ensure(no_progress)
+    assert 1 == len([*own.glob("stage*")])
+
+
+async def test_a_sandbox_in_which_files_of_ours_were_deleted_gets_them_again(sandbox, cloud) -> None:
+    for ours in ("program-*", "preload-*"):
+        [file] = only(cloud).home.glob(f".mcp-convex/{ours}")
+        file.unlink()
+        with pytest.raises(SandboxLost):
+            await sandbox.ensure(no_progress)
+        await sandbox.ensure(no_progress)
+        assert file.exists()
+    assert 0 == cloud.count(CREATE)
 
 
 async def test_workspaces_have_each_their_own_sandbox(sandbox, cloud, store) -> None:

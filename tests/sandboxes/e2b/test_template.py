@@ -8,15 +8,27 @@ import json
 import os
 import sys
 import tarfile
+from collections.abc import Iterator
 
 import pytest
 
+from mcp_convex.domain.errors import SandboxBusy, SandboxLost, SettingsInvalid
+from mcp_convex.sandboxes.e2b.account import Account
 from mcp_convex.sandboxes.e2b.template import NAME
-from tests.doubles.e2b.cloud import API_KEY
-from tests.doubles.office import free_port
+from mcp_convex.server.e2b import e2b_account, has_template
+from mcp_convex.settings import load
+from tests.doubles.e2b.cloud import API_KEY, Fault
+from tests.doubles.e2b.opening import open_account
 from tests.doubles.projects import TEMPLATE
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def account(cloud) -> Iterator[Account]:
+    """The account, as an operator's commands find it."""
+    yield open_account(cloud)
+    cloud.faults.clear()
 
 
 async def command(url: str, action: str, key: str = API_KEY) -> tuple[int | None, str]:
@@ -47,9 +59,13 @@ async def test_a_template_is_built_from_what_is_locked_and_found_afterwards(clou
     del cloud.templates[earlier]
     names = ("package.json", "package-lock.json")
     assert {name: (TEMPLATE / name).read_bytes() for name in names} == packed
-    commands = [" ".join(step["args"]) for step in cloud.builds.steps if "RUN" == step["type"]]
-    assert [True] == ["npm ci --ignore-scripts" in text for text in commands if "npm" in text]
-    assert API_KEY not in json.dumps(cloud.builds.steps)
+    steps = cloud.builds.asked["steps"]
+    commands = [" ".join(step["args"]) for step in steps if "RUN" == step["type"]]
+    assert [True] == [
+        "npm ci --ignore-scripts" in text and "chmod -R a-w" in text for text in commands if "npm" in text
+    ]
+    assert ("node:22-slim", True) == (cloud.builds.asked["fromImage"], any("procps" in text for text in commands))
+    assert API_KEY not in json.dumps(cloud.builds.asked)
 
 
 async def test_a_build_that_fails_says_why(cloud) -> None:
@@ -64,14 +80,40 @@ async def test_a_wrong_key_is_named_and_not_shown(cloud) -> None:
     assert (2, True, False) == (code, "does not accept the API key" in said, "canary" in said)
 
 
+@pytest.mark.parametrize(("route", "status"), [("/aliases/", 404), ("/aliases/", 400), ("/tags", 403), ("/tags", 404)])
+async def test_a_name_that_is_nobodys_or_another_accounts_is_no_template(account, cloud, route, status) -> None:
+    cloud.faults.append(Fault(route, status=status))
+    assert not await account.has_template()
+
+
 @pytest.mark.parametrize(
-    ("key", "said"),
-    [("", "Next step: Set E2B_API_KEY."), (API_KEY, "E2B cannot be reached")],
-    ids=["no key", "no network"],
+    ("fault", "error"),
+    [
+        (Fault("/aliases/", status=500), SandboxLost),
+        (Fault("/tags", status=500), SandboxLost),
+        (Fault("/aliases/", cut_after=0, times=9), SandboxLost),
+        (Fault("/aliases/", status=503, times=9), SandboxBusy),
+        (Fault("/tags", status=401), SettingsInvalid),
+    ],
+    ids=lambda value: f"{value.at} {value.status or 'cut'}" if isinstance(value, Fault) else None,
 )
-async def test_what_hinders_an_operator_is_said(key, said) -> None:
-    code, output = await command(f"http://127.0.0.1:{free_port()}", "check", key)
-    assert (2, True) == (code, said in output), output
+async def test_what_keeps_e2b_from_saying_so_is_told_as_that(account, cloud, fault, error) -> None:
+    cloud.faults.append(fault)
+    with pytest.raises(error) as caught:
+        await account.has_template()
+    assert "e2b check" not in caught.value.next_step, "it is what the operator has called"
+
+
+@pytest.mark.parametrize("key", ["", " \n", "e2b_\x1bcanary", "e2b_canaré"])
+def test_who_has_no_key_or_what_is_none_is_told_to_set_it(key) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        e2b_account(load({}, {"E2B_API_KEY": key}))
+    assert caught.value.next_step.startswith("Set E2B_API_KEY")
+    assert "canar" not in repr((caught.value, caught.value.__cause__, caught.value.__context__))
+
+
+async def test_the_end_of_a_line_is_no_part_of_a_key(cloud) -> None:
+    assert (NAME, True) == await has_template(load({"e2b_api_url": cloud.url}, {"E2B_API_KEY": f"{API_KEY}\n"}))
 
 
 def test_the_templates_name_carries_the_version_of_its_convex_package() -> None:
