@@ -16,8 +16,8 @@ from mcp_convex.server import open_services
 from tests.doubles.deployment import FakeDeployment, Holds, fake_deployment
 from tests.doubles.e2b.box import HOME, Box
 from tests.doubles.e2b.cloud import API_KEY, Fault
-from tests.doubles.e2b.opening import loopback_e2b
-from tests.e2b_world import E2BWorld, opened_e2b
+from tests.doubles.e2b.opening import loopback_e2b, open_account
+from tests.e2b_world import E2BWorld, opened_beside, opened_e2b
 from tests.world import APP, NOTES
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +48,7 @@ async def app(world) -> None:
 async def test_the_main_job_in_one_go(world) -> None:
     pushed = await world.content("push")
     assert ("pushed", "vm") == (pushed["outcome"], pushed["isolation"]), pushed
+    assert not world.box.internet
     await world.content("run_function", name="notes:add", args={"text": "first", "rank": 1})
     ran = await world.content("run_function", name="notes:top")
     assert "first" == ran["value"][0]["text"]
@@ -183,6 +184,27 @@ async def test_a_relay_that_breaks_is_no_push_that_hangs(world) -> None:
     with anyio.fail_after(60):
         pushed = await world.content("push")
     assert "pushed" == pushed["outcome"], pushed
+
+
+@ARMED
+async def test_calls_that_meet_a_silence_of_e2b_end_in_time_and_the_next_ones_go_on(world) -> None:
+    account = open_account(world.cloud)
+    usual = account.patience_s
+    async with opened_beside(world, account) as beside:
+        account.patience_s = 0.2
+        world.cloud.faults.append(Fault("/", stalls=True, times=99))
+        await beside.write({"convex/silent.ts": NOTES})
+        read = await beside.call("read_file", path="convex/silent.ts")
+        error = (await beside.call("push")).structured_content["error"]
+        assert "cannot be reached" in read.content[0].text
+        assert ("sandbox_lost", "same_call") == (error["code"], error["retry"])
+        assert "in a minute" in error["next_step"]
+
+        account.patience_s = usual
+        world.cloud.faults.clear()
+        pushed = await beside.content("push")
+        assert ("pushed", []) == (pushed["outcome"], pushed["notes"])
+        assert "silent:top" in pushed["changes"]["functions"]["added"]
 
 
 @ARMED
