@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mcp_convex.checks.facts import Facts, Finding
+from mcp_convex.checks.inference import is_circular
 from mcp_convex.checks.of_auth import check_auth
 from mcp_convex.checks.of_env import check_env
 from mcp_convex.checks.of_files import check_file, misplaced
@@ -210,6 +211,7 @@ def _of_functions(text: str, suffix: str) -> Facts:
         return facts
     facts.findings += (*matches(facts, root), *check_names(facts), *check_registered(facts), *check_text(text))
     facts.unguarded, facts.looks_who_asks = unguarded(facts), looks_who_asks(facts)
+    facts.circular = any(is_circular(facts, function) for function in facts.functions)
     return facts
 
 
@@ -265,9 +267,9 @@ def _told(path: str, facts: Facts, finding: Finding) -> Diagnostic | None:
     begin = text.rfind("\n", 0, finding.at) + 1
     line = text[begin : text.find("\n", finding.at) if "\n" in text[finding.at :] else len(text)]
     above = text[text.rfind("\n", 0, max(begin - 1, 0)) + 1 : begin]
-    doubtful = finding.doubtful or _UNTYPED.search(above) is not None
-    severity = _LESS[rule.severity] if doubtful else rule.severity
-    if doubtful and rule.types_only:
+    untyped = _UNTYPED.search(above) is not None
+    severity = _LESS[rule.severity] if finding.doubtful or untyped else rule.severity
+    if untyped and rule.types_only:
         return None
     if severity != "error" and _SILENCED.search(above + line):
         return None

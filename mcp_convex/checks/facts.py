@@ -47,6 +47,7 @@ class Function:
     """A registered function, or a plain one that takes such a function's `ctx`."""
 
     name: str
+    """Empty for one that is made where it is used."""
     at: At = field(compare=False)
     kind: Kind
     builder: str
@@ -202,6 +203,10 @@ class Facts:
     table_uses: tuple[TableUse, ...] = ()
     index_uses: tuple[IndexUse, ...] = ()
     filter_uses: tuple[FilterUse, ...] = ()
+    api_names: frozenset[str] = frozenset()
+    """What `api` and `internal` are called in it."""
+    circular: bool = False
+    """The compiler may infer from these what one of its functions returns, which they are made of."""
     function_uses: tuple[FunctionUse, ...] = ()
     calls: tuple[NameUse, ...] = ()
     """Names that are called with `ctx`, or handed to `ctx.runQuery` and its like."""

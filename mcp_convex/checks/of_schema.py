@@ -12,6 +12,11 @@ from mcp_convex.checks.rules import enclosing
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SYSTEM_FIELDS = frozenset({"_id", "_creationTime"})
+_KEPT_FIELDS = {
+    "_creationTime": "it ends every index by itself",
+    "_id": "a document is found by it with `ctx.db.get`",
+}
+"""Why an index cannot have them."""
 _KINDS = {"withIndex": "index", "withSearchIndex": "searchIndex", "vectorSearch": "vectorIndex"}
 _EQUALITY, _LOWER, _UPPER = {"eq"}, {"gt", "gte"}, {"lt", "lte"}
 
@@ -62,16 +67,40 @@ def _of_table(table: Table) -> Iterator[Finding]:
         for field in index.fields or ():
             if table.fields is not None and field.split(".")[0] not in table.fields | _SYSTEM_FIELDS:
                 yield Finding("index_field", index.at, {"index": index.name, "field": field})
+        if (refused := _refused_field(index)) is not None:
+            yield Finding("index_refused_field", index.at, {"index": index.name, **refused})
+    yield from _same(table)
     yield from _redundant(table)
+
+
+def _refused_field(index: Index) -> dict[str, str] | None:
+    """Return the first field that an index cannot have, and why, as the rule's words quote them."""
+    fields = (index.fields or ()) if index.method == "index" else ()
+    for at, field in enumerate(fields):
+        if field in fields[:at]:
+            return {"field": field, "why": "it is there twice"}
+        if field.startswith("_"):
+            return {"field": field, "why": _KEPT_FIELDS.get(field, "names that begin with `_` are Convex's own")}
+    return None
+
+
+def _same(table: Table) -> Iterator[Finding]:
+    """Yield the indexes that are what another one before them is."""
+    seen: dict[tuple[str, str, object], str] = {}
+    for index in table.indexes:
+        if not index.fields or index.method == "vectorIndex":
+            continue
+        first, *rest = index.fields
+        key = index.method, first, tuple(rest) if index.method == "index" else frozenset(rest)
+        if (other := seen.setdefault(key, index.name)) != index.name:
+            yield Finding("index_same", index.at, {"index": index.name, "other": other})
 
 
 def _redundant(table: Table) -> Iterator[Finding]:
     plain = [index for index in table.indexes if index.method == "index" and index.fields and not index.staged]
-    for at, index in enumerate(plain):
-        for other_at, other in enumerate(plain):
-            if at != other_at and _covers(other, index) and (other.fields != index.fields or other_at < at):
-                yield Finding("index_redundant", index.at, {"index": index.name, "other": other.name})
-                break
+    for index in plain:
+        if other := next((each for each in plain if each.fields != index.fields and _covers(each, index)), None):
+            yield Finding("index_redundant", index.at, {"index": index.name, "other": other.name})
 
 
 def _covers(longer: Index, shorter: Index) -> bool:

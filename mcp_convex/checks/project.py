@@ -29,7 +29,10 @@ _AUTH_TABLES = frozenset(
 )
 """What `authTables` of `@convex-dev/auth` 0.0.95 adds to a schema."""
 _TYPED = frozenset({".ts", ".tsx", ".mts", ".cts"})
-_SEEN = ("imports", "functions", "schema", "tables", "groups", "exports_all", "is_module", "broken", "looks_who_asks")
+_SEEN = (
+    *("imports", "functions", "schema", "tables", "groups", "exports_all"),
+    *("is_module", "broken", "circular", "looks_who_asks"),
+)
 """What other files look at in one, besides what it exports, whether it is for Node, and what it uses."""
 SYSTEM_TABLES = frozenset({"_storage", "_scheduled_functions", "_users"})
 
@@ -132,6 +135,12 @@ class Folder:
     def checks_types_of(self, module: Module) -> bool:
         """Say whether the compiler must refuse what does not fit the types in *module*."""
         return self.typing != "none" and module.suffix in {".ts", ".tsx"} and not module.facts.unchecked
+
+    @cached_property
+    def keeps_types(self) -> bool:
+        """Say whether the compiler is sure to know what `api` and `internal` hold: where one function's type goes in a
+        circle, it complains of that alone, and lets every name pass."""
+        return not any(module.facts.circular for module in self.pushed)
 
     @cached_property
     def _folders(self) -> frozenset[str]:

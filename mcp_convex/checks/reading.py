@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ast_grep_py import Rule, SgNode
@@ -20,7 +20,7 @@ from mcp_convex.checks.facts import (
     Tables,
     TableUse,
 )
-from mcp_convex.checks.reading_functions import read_function
+from mcp_convex.checks.reading_functions import read_function, read_inline
 from mcp_convex.checks.reading_queries import read_queries
 from mcp_convex.checks.reading_tables import read_schema, read_table, read_tables
 from mcp_convex.checks.syntax import bare, first_error, named, parsed, start, string_of
@@ -64,7 +64,7 @@ def read(text: str, suffix: str) -> tuple[Facts, SgNode]:
     facts.imports = tuple(_imports(statements))
     facts.sources = {name: found for found in facts.imports if not found.reexport for name in found.names}
     _read_directives(facts, statements)
-    _Declarations(facts).read(statements)
+    _Declarations(facts).read(root, statements)
     _read_uses(facts)
     facts.index_uses, facts.filter_uses = read_queries(root, text)
     return facts, root
@@ -134,14 +134,16 @@ class _Declarations:
         self._tables: dict[str, Table] = {}
         self._groups: dict[str, Tables] = {}
 
-    def read(self, statements: list[SgNode]) -> None:
+    def read(self, root: SgNode, statements: list[SgNode]) -> None:
         for node in statements:
             if node.kind() == "export_statement":
                 self._export(node)
             else:
                 self._declare(node, exported=False)
-        facts = self._facts
-        facts.exports, facts.functions = self._exports, tuple(self._functions.values())
+        facts, declared = self._facts, self._functions.values()
+        begun = {function.at for function in declared}
+        inline = (function for function in read_inline(root, self._generated) if function.at not in begun)
+        facts.exports, facts.functions = self._exports, (*declared, *inline)
         facts.tables, facts.groups = self._tables, self._groups
 
     def _export(self, node: SgNode) -> None:
@@ -209,7 +211,9 @@ def _values(node: SgNode) -> Iterator[tuple[str, SgNode | None]]:
 def _read_uses(facts: Facts) -> None:
     text = facts.text
     facts.table_uses = tuple(_table_uses(text))
-    facts.function_uses = tuple(_function_uses(facts))
+    roots = dict(_api_names(facts))
+    facts.api_names = frozenset(roots)
+    facts.function_uses = tuple(_function_uses(text, roots))
     near = {function.name for function in facts.functions if function.builder}
     near |= {name for found in facts.imports if found.specifier.startswith(".") for name in found.names}
     facts.calls = tuple(use for use in _calls(text) if use.name in near)
@@ -239,17 +243,17 @@ def _table_uses(text: str) -> Iterator[TableUse]:
                 yield TableUse("type", found[1], found.start())
 
 
-def _function_uses(facts: Facts) -> Iterator[FunctionUse]:
-    names = {
-        local: original
-        for found in facts.imports
-        if API.search(found.specifier)
-        for local, original in found.names.items()
-        if original in {"api", "internal"}
-    }
-    for local, original in names.items():
-        for found in re.finditer(rf"{re.escape(local)}((?:\.\w+)+)(?=\s*[,);\]}}])", facts.text):
-            if not _continues(facts.text, found.start()):
+def _api_names(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield what `api` and `internal` are called in a file, with which of the two it is."""
+    for found in facts.imports:
+        if API.search(found.specifier):
+            yield from ((local, name) for local, name in found.names.items() if name in {"api", "internal"})
+
+
+def _function_uses(text: str, roots: Mapping[str, str]) -> Iterator[FunctionUse]:
+    for local, original in roots.items():
+        for found in re.finditer(rf"{re.escape(local)}((?:\.\w+)+)(?=\s*[,);\]}}])", text):
+            if not _continues(text, found.start()):
                 yield FunctionUse(original, tuple(found[1][1:].split(".")), found.start())
 
 

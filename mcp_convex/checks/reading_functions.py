@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ast_grep_py import SgNode
@@ -48,6 +48,14 @@ def read_function(name: str, node: SgNode, generated: Mapping[str, str]) -> Func
         made = replace(made, has_args=has_args or any(key == "args" for key, _ in properties(definition)))
         return _with_handler(made, handler)
     return _with_handler(replace(made, is_object=False), definition)
+
+
+def read_inline(root: SgNode, generated: Mapping[str, str]) -> Iterator[Function]:
+    """Yield the HTTP actions that are made where they are used, as in a route; they have no name."""
+    for local in (local for local, original in generated.items() if original == "httpAction"):
+        for node in root.find_all(pattern=f"{local}($HANDLER)"):
+            if (function := read_function("", node, generated)) is not None:
+                yield function
 
 
 def _with_handler(made: Function, handler: SgNode | None) -> Function:

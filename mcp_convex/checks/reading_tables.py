@@ -75,7 +75,7 @@ def read_table(node: SgNode) -> Table | None:
                 complete = False
             else:
                 indexes.append(index)
-        elif method:
+        elif method and method != "staged":
             complete = False
         elif callee(call) == "defineTable":
             return Table(start(call), tuple(reversed(indexes)), _fields(arguments(call)), complete)

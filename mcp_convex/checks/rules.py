@@ -71,8 +71,8 @@ class Rule(BaseModel):
     """Names that the file must import, with where from."""
     types_only: bool = False
     """Only the compiler minds: where it does not look, all is well."""
-    free: str | None = None
-    """A global that the file must not declare itself."""
+    free: tuple[str, ...] = ()
+    """Globals of which the file must declare none itself."""
     clients: bool = False
     """It is about files that use the functions, not about the functions."""
 
@@ -107,15 +107,18 @@ class _Pattern:
         rule = self.rule
         if not all(_imports(facts, name, source) for name, source in rule.imported.items()):
             return False
-        if rule.free is not None and _declares(facts, rule.free):
-            return False
         if rule.own_runtime and facts.use_node is not None:
+            return False
+        if not self._seems_to(facts):
             return False
         if rule.unless and re.search(rule.unless, facts.text):
             return False
-        if not rule.within:
+        return not any(_declares(facts, name) for name in rule.free)
+
+    def _seems_to(self, facts: Facts) -> bool:
+        if not self.rule.within:
             return self.seems.search(facts.text) is not None
-        functions = (each for each in facts.functions if each.kind in rule.within)
+        functions = (each for each in facts.functions if each.kind in self.rule.within)
         return any(self.seems.search(facts.text, each.at, each.end) for each in functions)
 
 
@@ -144,7 +147,8 @@ def _imports(facts: Facts, name: str, source: str) -> bool:
 def _declares(facts: Facts, name: str) -> bool:
     if any(name in found.names for found in facts.imports):
         return True
-    return any(f"{keyword} {name}" in facts.text for keyword in ("const", "let", "function", "{"))
+    own = rf"\b(?:const|let|var|function|class)\s+{name}\b|[{{,(]\s*{name}\s*[,)}}:=]"
+    return re.search(own, facts.text) is not None
 
 
 def _is_as_asked(rule: Rule, node: SgNode) -> bool:

@@ -106,6 +106,7 @@ FAULTS = (
     fault("an index of nothing", r'(\.index\("\w+", \[)[^\]]*\]', r"\1]", "index_empty", files=r"schema\.ts$"),
     fault("an index of a kept name", r'\.index\("\w+"', '.index("by_id"', "index_name", files=r"schema\.ts$"),
     fault("an index of no field", r'(\.index\("\w+", \[)"', r'\1"z', "index_field", files=r"schema\.ts$"),
+    fault("an index by its end", r'(\.index\("\w+", \[[^\]]*)\]', r'\1, "_creationTime"]', "index_refused_field"),
     fault("a table of a wrong name", r"(?m)^  (\w+): defineTable", r'  "\1-s": defineTable', "table_name"),
     fault("a table twice", r"(?m)^  (\w+): defineTable", r"  \1: defineTable({}),\n  \1: defineTable", "table_twice"),
     fault("a field of a kept name", r"defineTable\(\{", "defineTable({ _kind: v.string(),", "field_name"),
@@ -114,6 +115,7 @@ FAULTS = (
         r'(\.index\("(\w+)", \["(\w+)"[^\]]*\]\))',
         r'\1.index("z", ["\3"])',
         "index_redundant",
+        "index_same",
     ),
     fault(
         "no such validator, but of other libraries",
@@ -127,6 +129,18 @@ FAULTS = (
     fault("a look at the clock", IN_QUERY, r"\1    const now = Date.now();\n", "clock_in_query"),
     fault("a draw in a query", IN_QUERY, r"\1    const drawn = Math.random();\n", "random_in_query"),
     fault("bytes as in Node", IN_MUTATION, r'\1    const bytes = Buffer.from("a");\n', "node_global"),
+    fault(
+        "bytes as in Node, in a route",
+        r"(handler: httpAction\(async \([^()]*\) => \{\n)",
+        r'\1    const bytes = Buffer.from("a");\n',
+        "node_global",
+    ),
+    fault(
+        "bytes as in Node, at the push",
+        r'\A(?!"use node")[\s\S]+\Z',
+        r'\g<0>\nexport const bytes = Buffer.from("a");\n',
+        "node_global_on_load",
+    ),
     fault(
         "a query that schedules",
         IN_QUERY,

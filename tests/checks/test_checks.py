@@ -21,6 +21,10 @@ def codes(found, *, file=None):
     return [each.code for each in found if each.severity != "note" and file in {None, each.file}]
 
 
+def severities(found):
+    return [(each.code, each.severity) for each in found if each.severity != "note"]
+
+
 async def test_the_functions_are_where_convex_json_says():
     files = {path.replace("convex/", "backend/fns/"): text for path, text in AROUND.items()}
     files |= {"convex.json": '{"functions": "backend/fns/"}', "backend/fns/a.ts": MISSPELT, "convex/b.ts": MISSPELT}
@@ -93,8 +97,21 @@ async def test_tests_beside_the_functions_are_left_alone():
 async def test_what_the_compiler_is_told_to_pass_over_is_no_error():
     silenced = MISSPELT.replace("export const", "// @ts-expect-error\nexport const")
 
-    severities = {each.code: each.severity for each in await diagnostics(AROUND | {"convex/a.ts": silenced})}
-    assert "warning" == severities["unknown_table"]
+    assert ("unknown_table", "warning") in severities(await diagnostics(AROUND | {"convex/a.ts": silenced}))
+
+
+async def test_a_name_is_no_error_where_the_compiler_finds_only_that_types_go_in_a_circle():
+    text = """\
+export const list = query({ args: {}, handler: async () => [] });
+export const sync = action({ args: {}, handler: async (ctx) => { await ctx.runQuery(internal.a.list, {}); } });
+"""
+    circle = "export const all = action({ args: {}, handler: async (ctx) => await ctx.runQuery(api.a.list, {}) });\n"
+    files = AROUND | {"convex/a.ts": IMPORTS + text, "convex/b.ts": IMPORTS}
+    checks = OfflineChecks()
+
+    assert [("wrong_visibility", "error")] == severities(await diagnostics(files, checks=checks))
+    files["convex/b.ts"] = IMPORTS + circle
+    assert [("wrong_visibility", "warning")] == severities(await diagnostics(files, checks=checks))
 
 
 async def test_where_a_push_writes_a_tsconfig_the_compiler_will_look_at_the_functions():
