@@ -1,5 +1,5 @@
 """
-Spans of OpenTelemetry, where what happens is told step by step to an operator who has asked for it.
+OpenTelemetry's spans, which show an operator who has asked for them what happens, step by step.
 
 The API is made to be called from anywhere, and does nothing until `telemetry` installs the SDK. No argument, value or
 secret goes into an attribute.
@@ -18,12 +18,12 @@ from mcp_convex.domain.errors import ConvexMcpError
 _tracer = get_tracer("mcp-convex")
 
 here = get_current
-"""Returns what is under way now, for a task that goes on with it."""
+"""Returns the context of the current span, for a task that continues its work."""
 Attribute = str | int | float | bool
 
 
 def note(**attributes: Attribute) -> None:
-    """Tell more about the span under way."""
+    """Add *attributes* to the current span."""
     get_current_span().set_attributes({f"mcp_convex.{name}": value for name, value in attributes.items()})
 
 
@@ -32,11 +32,11 @@ def span(
     name: str, *, calls_out: bool = False, within: Context | None = None, **attributes: Attribute
 ) -> Generator[None]:
     """
-    Tell that the block is the step *name*; of what it raises, the code or the type.
+    Run the block as the step *name*. Of what it raises, only the code or the type is recorded.
 
     Args:
-        calls_out: Somebody else is asked in it.
-        within: Where `here` was, if that is not what is under way now.
+        calls_out: The block calls another service.
+        within: What `here` returned, to continue another span than the current one.
     """
     with _tracer.start_as_current_span(
         name,
@@ -55,7 +55,7 @@ def span(
 
 
 class Steps:
-    """Steps of what is under way now that follow one another, whichever task tells of the next."""
+    """Steps of the current span that follow one another, whichever task begins the next."""
 
     def __init__(self) -> None:
         self._within = here()

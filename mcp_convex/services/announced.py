@@ -1,4 +1,4 @@
-"""Stores that tell who follows `convex://connections` of each change, whichever service or page made it."""
+"""Stores that announce each change to followers of `convex://connections`, whichever service or page made it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from mcp_convex.services.env_known import KnownEnvVars
 _MOST = 50
 """Diagnostics in one answer."""
 ENV_NEEDED = "env_needed"
-"""What is said of an env var where it is not known which are set."""
+"""The code of the note that an env var is needed, for when it is not known which are set."""
 
 Contents = Mapping[FilePath, bytes | None]
 """Files by path; None where one is to be deleted."""
@@ -55,7 +55,7 @@ class ChangeChecks:
     async def _without_known(
         self, found: Iterable[Diagnostic], before: Collection[Diagnostic]
     ) -> tuple[Diagnostic, ...]:
-        """Return what of *found* is left once needs are said where they begin, and not of env vars that are set."""
+        """Return *found* without what is said of an env var that the code needed *before*, or that is set."""
         said = {(each.file, each.message) for each in before if each.code == ENV_NEEDED}
         left = tuple(each for each in found if (each.file, each.message) not in said)
         if not any(each.code == ENV_NEEDED for each in left):

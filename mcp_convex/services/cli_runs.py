@@ -52,7 +52,7 @@ class CliRun:
     sources: tuple[FileEntry, ...] | None
     """What was pushed; None where nothing was to be."""
     draft: Draft | None
-    """Those, read; None where the push is not live."""
+    """The sources with their contents; None where the push is not live."""
     duration_s: float
     lacking: tuple[str, ...] = ()
     """What went wrong beside a push that is live."""
@@ -172,12 +172,12 @@ class CliRuns:
         return {}
 
     def _names(self, reach: Reach | None) -> tuple[str, ...]:
-        """Return the names of what a run has for itself."""
+        """Return the names of the leases that a run holds."""
         deployment = () if reach is None else (f"deployment:{reach.target.url}",)
         return (f"workspace:{self._workspace}", *deployment)
 
     def arm(self) -> None:
-        """Have a CLI load and wait, beside all else, for a push that is about to come."""
+        """Start a CLI in the background, which loads and waits for the next push, unless one waits already."""
         is_waiting = self._waiting is not None and self._waiting.is_waiting
         if self._armed and not is_waiting and (self._arming is None or self._arming.done()):
             self._arming = asyncio.create_task(self._arm())
@@ -210,7 +210,7 @@ class CliRuns:
 
     @asynccontextmanager
     async def _types(self, purpose: Purpose) -> AsyncGenerator[Types | None]:
-        """Check the types beside the CLI, or leave it to that."""
+        """Check the types beside the CLI; yield None where the CLI checks them itself."""
         if (check := self._type_check(purpose)) is None:
             yield None
         else:
@@ -275,7 +275,7 @@ class _Stages:
 
     @contextmanager
     def told(self) -> Generator[Self]:
-        """Have the last stage end with the block."""
+        """End the last stage with the block."""
         try:
             yield self
         finally:

@@ -1,4 +1,4 @@
-"""Which env vars a workspace's deployment had when it last said so, for whoever does not ask it now."""
+"""Which env vars a workspace's deployment had when it was last asked, for code that does not ask it again."""
 
 from __future__ import annotations
 

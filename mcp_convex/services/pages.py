@@ -110,7 +110,7 @@ class PageService:
 
     async def take(self, handle: str, visitor: PrincipalId) -> PendingPage:
         """
-        Use the page up and return it: whoever comes second finds nothing.
+        Use the page up and return it: a second caller finds nothing.
 
         Raises:
             NotFound: As `find` says. Another's page is not used up.

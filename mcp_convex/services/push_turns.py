@@ -1,4 +1,4 @@
-"""One push of a workspace at a time: whoever asks for another meanwhile waits, and shares what comes of it."""
+"""One push of a workspace at a time: a caller that asks for another waits for it, and may share its result."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class PushTurns:
     """
     The turns of one workspace.
 
-    In this process whoever pushes is waited for, and so is another process's dev server, which pushes unasked.
-    Other pushes of other processes are refused.
+    A push of this process is waited for, and so is one of another process's dev server, which pushes unasked.
+    Beside any other push of another process, the call fails.
     """
 
     pushes: PushStore
@@ -48,7 +48,7 @@ class PushTurns:
 
     async def take(self, asked: Asked, push: Callable[[], Awaitable[PushResult]]) -> PushResult:
         """
-        Return what came of a push that was under way, where a *push* of now would come to the same, else push.
+        Return the result of the push that was under way, if a *push* now would come to the same; else push.
 
         Raises:
             PushUnderWay: Another process pushes, and not for the dev server, or for longer than this waits.

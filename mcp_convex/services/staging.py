@@ -11,7 +11,7 @@ from mcp_convex.services.snapshots import Draft
 
 
 class Staging:
-    """The sources of one run, from the moment in which the sandbox has them in place; on leaving, none is read."""
+    """The sources of one run, from when the sandbox has them in place; leaving the block stops reading them."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Staging:
         return tasks
 
     def give_up(self) -> None:
-        """Have nobody wait any more for what is not in place by now."""
+        """Wait no longer for sources that are not in place by now."""
         self._decided.set()
 
     async def is_in_place(self) -> bool:
@@ -66,7 +66,7 @@ class Staging:
 
     async def draft(self) -> Draft | None:
         """
-        Return them as they were read; None where they never were in place.
+        Return the sources as they were read; None where they never were in place.
 
         Raises:
             StaleBase: Something wrote while they were read.

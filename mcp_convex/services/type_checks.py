@@ -18,7 +18,7 @@ class Types:
         """What the CLI prints where it runs the compiler itself; nothing where the types fit."""
 
     async def fit(self) -> bool:
-        """Say whether the types fit, or nothing can tell, with which Convex's own CLI is content as well."""
+        """Say whether the types fit. Where nothing can tell they count as fitting, as for Convex's own CLI."""
         ended = await self._check.ended()
         if ended is None or _is_green(ended):
             return True

@@ -1,4 +1,4 @@
-"""Where it is kept which workspaces have a dev server."""
+"""Which workspaces have a dev server, beyond the life of a process."""
 
 from __future__ import annotations
 

@@ -29,19 +29,19 @@ class PushTerms:
     agreed: frozenset[str] = frozenset()
     """The messages of an earlier `needs_consent` that the person has said yes to; anything else is asked anew."""
     live_functions: Callable[[], Awaitable[tuple[ConvexFunction, ...] | None]] | None = None
-    """Tells what is live, so that the gate can say what a push adds and removes, if that can be told."""
+    """Returns the live functions, so that the gate can say what a push adds and removes; None where nobody can tell."""
     root: PurePosixPath | None = None
     """The project's folder as the CLI sees it, for imports that are named by an absolute path."""
     linked: tuple[PurePosixPath, ...] = ()
     """The folders outside of it whose sources belong to it: those of the packages that it links to."""
     staged: Callable[[], Awaitable[bool]] | None = None
-    """Waited for before the CLI is answered: are its sources now those of now? If they never will be, it is refused."""
+    """Awaited before the CLI is answered: True once it has the current sources, False where it is to be refused."""
     queried_indexes: Callable[[], Awaitable[frozenset[QueriedIndex]]] | None = None
-    """Asked where the push drops indexes: those that the code still asks for. None where nobody can tell."""
+    """Returns the indexes that the code asks for; called where the push drops some. None where nobody can tell."""
     origins: Callable[[], Awaitable[Mapping[str, str]]] | None = None
     """Tells, as far as it can, what the modules are made of that are pushed; else their bundled code tells."""
     types: Callable[[], Awaitable[bool]] | None = None
-    """Asked once the CLI has generated its code: do the types fit? None where the CLI checks them itself."""
+    """Says whether the types fit, once the CLI has generated its code. None where the CLI checks them itself."""
 
 
 class GateSession(ABC):
@@ -85,4 +85,4 @@ class Gate(ABC):
 
     @abstractmethod
     async def hold(self) -> HeldSession:
-        """Return an opening to come. Where too many wait, one waits too long, or memory is short, it is dropped."""
+        """Return an opening to come. It is dropped where too many wait, it waits too long, or memory is short."""
