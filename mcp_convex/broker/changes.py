@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mcp_convex.broker.contents import Contents, contents_of
+from mcp_convex.broker.contents import Content, Contents, contents_of
 from mcp_convex.broker.wire import AnalysedModule, AnalysedRoute, Index, PushRequest, PushStarted
 from mcp_convex.domain.models import ConvexFunction
 from mcp_convex.domain.pushes import ChangedFunctions, ChangedIndexes, Changes
@@ -49,9 +49,13 @@ def pushed_contents(request: PushRequest, known: Contents, origins: Mapping[str,
             with what is bundled beside them.
     """
     app = request.app_definition
-    kept = {module.path: known.get(module.sha256, module.sha256) for module in app.unchanged_module_hashes}
-    contents = {**kept, **contents_of(app.changed_modules, kept), **origins}
-    return {sha256: contents[path] for path, sha256 in pushed_hashes(request).items()}
+    unchanged = app.unchanged_module_hashes
+    kept = {module.path: known.get(module.sha256, Content(code=module.sha256)) for module in unchanged}
+    codes = {path: content.code for path, content in kept.items()}
+    codes |= contents_of(app.changed_modules, codes)
+    told = {path: content.origin for path, content in kept.items()} | dict(origins)
+    hashes = pushed_hashes(request).items()
+    return {sha256: Content(code=codes[path], origin=told.get(path)) for path, sha256 in hashes}
 
 
 def changes_of(request: PushRequest, started: PushStarted, before: Before, contents: Contents) -> Changes:
@@ -70,7 +74,10 @@ def changes_of(request: PushRequest, started: PushStarted, before: Before, conte
 
     def is_changed(path: str) -> bool:
         was, will_be = before.hashes.get(path), pushed.get(path)
-        return was != will_be and (was is None or will_be is None or before.contents.get(was) != contents[will_be])
+        if was is None or will_be is None or was == will_be:
+            return was != will_be
+        known = before.contents.get(was)
+        return known is None or not known.is_same(contents[will_be])
 
     touched = {name for name, (path, _) in found.items() if is_changed(path)}
     if before.functions is None:

@@ -9,12 +9,35 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from posixpath import dirname, join, normpath
+from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
 from mcp_convex.broker.wire import Module
 
-Contents = Mapping[str, str]
+
+class Content(BaseModel):
+    """What a module is, told in two ways: either alone shows that it is what it was."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: str
+    """A digest of its code, with that of the chunks which it imports."""
+    origin: str | None = None
+    """A digest of the sources that it is made of, where all of them are known."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_either(cls, data: Any) -> Any:
+        """Read what earlier versions remembered: one digest, and not of which of the two."""
+        return {"code": data, "origin": data} if isinstance(data, str) else data
+
+    def is_same(self, other: Content) -> bool:
+        """Say whether both are one, wherever and beside whatever they were bundled."""
+        return self.code == other.code or (self.origin is not None and self.origin == other.origin)
+
+
+Contents = Mapping[str, Content]
 """What modules are, by the hash under which a deployment has them."""
 
 # esbuild names each file that it bundles, in a line of its own or as a key, as seen from the project; packages may
@@ -30,10 +53,10 @@ _SIBLING = re.compile(r'"(\.\.?/[^"\n]+)"')
 
 def contents_of(modules: Iterable[Module], others: Mapping[str, str]) -> dict[str, str]:
     """
-    Return what each of *modules* is, by its path: its own code, and the shared chunks that it imports.
+    Return a digest of what each of *modules* is, by its path: its own code, and the shared chunks that it imports.
 
     Args:
-        others: What the modules are that are not pushed again, by path.
+        others: The digests of the modules that are not pushed again, by path.
     """
     return _Reading(modules, others).all()
 

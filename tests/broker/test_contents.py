@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ import httpx2
 import pytest
 
 from mcp_convex.broker import LocalGate, Tuning
-from mcp_convex.broker.contents import contents_of
+from mcp_convex.broker.contents import Content, ContentsMemory, contents_of
 from mcp_convex.broker.wire import Module
 from mcp_convex.domain.ports import PushTerms
 from tests.broker.conftest import MODULE, SOURCE_MAP, Cli, module
@@ -67,6 +68,20 @@ def test_chunks_that_import_each_other_have_contents_too():
     both = contents(_deps_A='import "./B.js";', _deps_B='import "./A.js";', notes=bundled("A", ""))
 
     assert 3 == len(set(both.values()))
+
+
+@pytest.mark.parametrize("remembered", ["its code", "its sources"])
+def test_what_an_earlier_version_remembered_still_shows_what_has_not_changed(remembered, tmp_path):
+    """It remembered one digest of each module, of its code or of its sources."""
+    memory = ContentsMemory(tmp_path, "https://here.convex.cloud")
+    memory.keep({"hash": Content(code="its code", origin="its sources")})
+    (file,) = tmp_path.iterdir()
+    file.write_text(json.dumps({"hash": remembered}))
+    was = memory.recall()["hash"]
+
+    assert was.is_same(Content(code="its code", origin="its sources"))
+    assert (remembered == "its code") == was.is_same(Content(code="its code"))
+    assert not was.is_same(Content(code="other code", origin="other sources"))
 
 
 async def test_what_another_server_has_made_live_meanwhile_is_never_taken_for_what_this_one_remembers(
