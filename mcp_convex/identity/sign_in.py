@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+import time
 from urllib.parse import urlencode
 
 import jwt
@@ -20,6 +21,9 @@ from mcp_convex.identity.tokens import Jwts
 
 logger = logging.getLogger(__name__)
 
+_BELIEVED_S = 300
+"""Seconds for which the issuer's endpoints are believed."""
+
 
 class OpenIdSignIn(SignIn):
     """Signs in with the issuer *name*, to which this server is *client*, an id and its secret."""
@@ -31,11 +35,13 @@ class OpenIdSignIn(SignIn):
         self._client = client
         self._redirect_uri = redirect_uri
         self._issuer, keys = asked
+        self._endpoints: dict[str, tuple[str, float]] = {}
+        """Each with when it is to be asked for again."""
         # What says who signed in is for this client: an access token, which is for the server, is none.
         self._id_tokens = Jwts(name, client[0], keys)
 
     async def begin(self) -> SigningIn:
-        endpoint = await named_url("authorization_endpoint", self._name, self._issuer)
+        endpoint = await self._endpoint("authorization_endpoint")
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         query = {
             "response_type": "code",
@@ -51,7 +57,7 @@ class OpenIdSignIn(SignIn):
         return SigningIn(url=url, state=state, nonce=nonce, verifier=verifier)
 
     async def finish(self, code: str, begun: SigningIn) -> Identity | None:
-        endpoint = await named_url("token_endpoint", self._name, self._issuer)
+        endpoint = await self._endpoint("token_endpoint")
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -67,6 +73,14 @@ class OpenIdSignIn(SignIn):
             logger.warning("ID token refused: %s", judged.reason, extra=told)
             return None
         return judged if _is_for(token, begun) else None
+
+    async def _endpoint(self, what: str) -> str:
+        # Strangers begin as often as they like, and this server is not to flood the issuer for them.
+        url, again_at = self._endpoints.get(what, ("", float("-inf")))
+        if time.monotonic() >= again_at:
+            url = await named_url(what, self._name, self._issuer)
+            self._endpoints[what] = url, time.monotonic() + _BELIEVED_S
+        return url
 
 
 def _is_for(verified: str, begun: SigningIn) -> bool:

@@ -112,6 +112,8 @@ class FakeIssuer:
 
     async def redeem(self, request: Request) -> Response:
         """Return tokens for a code, once: an access token for what the client named, or an ID token for the pages."""
+        if self.misbehave is not None:
+            return self.misbehave()
         form = {name: str(value) for name, value in (await request.form()).items()}
         asked = self.codes.pop(form["code"], None)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).decode()

@@ -108,12 +108,18 @@ async def test_who_signed_in_is_what_the_issuer_says_for_this_very_way(host, iss
         assert 303 == (await browser.get(asked)).status_code
 
 
-async def test_while_the_issuer_is_away_nobody_signs_in_and_the_operator_is_told_why(host, issuer, caplog):
-    asked = await link(host, issuer.token())
-    async with Browser(host.origin) as browser:
-        back = await way_back(browser, asked)
+async def test_while_the_issuer_is_away_nobody_signs_in_and_the_operator_is_told_why(tmp_path, issuer, caplog):
+    async with (
+        fake_cloud() as cloud,
+        hosted_with_pages(tmp_path, issuer, cloud) as host,
+        Browser(host.origin) as browser,
+    ):
+        asked = f"{host.origin}/convex/connect"
         issuer.misbehave = lambda: Response(status_code=502)
         assert 503 == (await browser.get(asked)).status_code
+        issuer.misbehave = None
+        back = await way_back(browser, asked)
+        issuer.misbehave = lambda: Response(status_code=502)
         assert 503 == (await browser.get(back)).status_code
     assert ["pages: signing in failed: the issuer answered 502"] * 2 == caplog.messages
 
