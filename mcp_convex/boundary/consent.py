@@ -36,7 +36,7 @@ def ask_consent(ctx: Ctx, question: str, *, otherwise: CannotAsk) -> Elicit[Cons
 def can_ask(ctx: Ctx) -> bool:
     """Say whether the client can show a form."""
     able = ctx.client_capabilities
-    # A client of before URL elicitation says `{}` and means forms.
+    # Clients from before URL elicitation declare `{}` and mean forms.
     return bool(able and able.elicitation and (able.elicitation.form is not None or able.elicitation.url is None))
 
 

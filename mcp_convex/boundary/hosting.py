@@ -27,7 +27,7 @@ class Narrowed:
 
     toolsets: frozenset[str]
     tools: frozenset[str]
-    """Their names; of the toolsets' tools perhaps only those that read."""
+    """By name: the tools of these toolsets, or only those of them that read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A placeholder that is out before its session is: what bears it waits at the gate, and is let in or turned away."""
+"""Placeholders that are given out before their session: a CLI that bears one waits, and is let in or turned away."""
 
 from __future__ import annotations
 
@@ -32,13 +32,16 @@ class Patience:
 
 
 class Held(HeldSession):
+    """One placeholder, and its session once there is one."""
+
     def __init__(self, url: str, make: Make, patience: Patience, *, among: list[Held]) -> None:
         """
         Give a placeholder out.
 
         Args:
-            patience: How long what bears it waits for the session.
-            among: All that are admitted at the gate; it is among them until it is over.
+            make: Makes the session when it is opened.
+            patience: How long a CLI with the placeholder waits for the session.
+            among: Those that the gate admits; this one is in the list until it is over.
         """
         self.url = url
         self.placeholder = PlaceholderValue(SecretStr(f"gate|{secrets.token_hex(32)}"))

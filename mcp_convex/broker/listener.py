@@ -19,7 +19,7 @@ _BACKLOG = 128
 
 
 class Listener:
-    """One ASGI application on at most two sockets, in the event loop of whoever asks first."""
+    """One ASGI application on at most two sockets, in the event loop of the first caller."""
 
     def __init__(self, app: Any) -> None:
         self._app = app

@@ -36,7 +36,7 @@ class Means:
 
 
 def opened(at: tuple[str, PlaceholderValue], terms: PushTerms, on_stage: OnStage, means: Means) -> Session:
-    """Return a session *at* a URL, for who bears the placeholder."""
+    """Return a session *at* a URL, for the CLI that bears the placeholder."""
     deadline = Deadline(terms.deadline_s - min(_HEAD_START * terms.deadline_s, _LONGEST_HEAD_START_S))
     opening = Opening(*at, terms, on_stage, deadline)
     if terms.purpose == "check" or terms.reach is None:

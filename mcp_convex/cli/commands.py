@@ -162,7 +162,7 @@ async def audit(settings: Settings, args: Namespace) -> int:
     try:
         await export_audit(settings, sys.stdout.write, since=args.since, principal=args.principal)
         sys.stdout.flush()
-    except BrokenPipeError:  # who reads has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -203,4 +203,4 @@ def _say(text: str) -> None:
 
 
 def _hint(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - beside that, for who looks on
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - beside that, for a person who looks on

@@ -1,4 +1,4 @@
-"""What each HTTP status and each httpx2 exception means to whoever called: two tables, both complete."""
+"""What each HTTP status and each httpx2 exception means to the caller: two tables, both complete."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ TROUBLES: Mapping[type[Exception], Trouble] = MappingProxyType(
 def from_exception(exc: Exception, peer: Peer, *, repeatable: bool) -> Failure:
     """Return what *exc*, one of `TROUBLES`, means for a request that is *repeatable* or not."""
     kind = type(exc).__name__
-    passing = not isinstance(exc, httpx2.TimeoutException)  # who was silent once may be so for as long again
+    passing = not isinstance(exc, httpx2.TimeoutException)  # a second try may take as long again
     match next(trouble for known, trouble in TROUBLES.items() if isinstance(exc, known)):
         case Trouble.NOT_SENT:
             return Failure(_unreachable(kind, peer), passing=passing)

@@ -46,14 +46,14 @@ LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request, but for where it goes and what opens that."""
+    """One request, without its host and its credential."""
 
     path: str
     body: bytes | None = None
     repeatable: bool = True
     """Sent twice it does no more than sent once, so it may be sent again when it fails."""
     optional: bool = False
-    """A 404 is an answer, and not worth waiting for another."""
+    """A 404 is the answer, and the request is not sent again in the hope of another."""
     long_poll: bool = False
     """Silence until *answer_s* is an answer too, an empty one."""
     reads: frozenset[int] = frozenset()

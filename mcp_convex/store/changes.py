@@ -15,7 +15,7 @@ class Changes:
         self._opened = 0
 
     def version(self) -> tuple[int, int] | None:
-        """Return what differs from all that it returned before another commit; None in doubt."""
+        """Return a value that is new after each commit of another connection; None where that cannot be told."""
         try:
             if self._connection is None:
                 self._connection = sqlite3.connect(self._path, timeout=0)

@@ -53,7 +53,7 @@ class Database:
         self._one_writer = anyio.CapacityLimiter(1 if dialects.writes_one_at_a_time(backend.engine) else math.inf)
 
     def version(self) -> Hashable | None:
-        """Return what the next commit, of whatever process, makes another; None where nothing tells."""
+        """Return a value that the next commit of any process changes; None where nothing tells."""
         return None if self._backend.changes is None else self._backend.changes.version()
 
     @asynccontextmanager

@@ -218,6 +218,8 @@ async def test_stores_that_are_opened_together_in_one_process_are_all_made(tmp_p
         for number in range(8):
             tasks.start_soon(make, number)
 
+    assert 8 == len(list(tmp_path.glob("*/store.db")))
+
 
 async def test_processes_that_start_together_make_one_store(database: Path) -> None:
     source = (

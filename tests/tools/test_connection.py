@@ -94,7 +94,7 @@ async def test_a_person_who_does_not_open_the_link_has_declined(tmp_path, mode, 
         assert ("failed", True) == (connection["state"], connection["retryable"])
 
 
-async def test_no_call_waits_longer_than_twenty_seconds_for_the_person(tmp_path):
+async def test_a_call_is_answered_though_the_person_does_nothing(tmp_path):
     async def dither(link):
         await anyio.sleep_forever()
 
