@@ -104,13 +104,15 @@ class DevWork:
         self._lacking: frozenset[str] | None = None
         """The deployment's env vars when a push was rejected for want of another."""
         self._crashes = 0
+        self._owes_push = False
+        """A push was begun, and has come to nothing that an edit could change."""
         self._used_at = time.monotonic()
 
     async def begin(self, keep_open: KeepOpen) -> None:
         """Have this process do the work, or wait to take it over, and return once it is known which."""
         if self._running is None or self._running.done():
             self._decided.clear()
-            self.trouble, self._lacking, self._crashes = None, None, 0
+            self.trouble, self._lacking, self._crashes, self._owes_push = None, None, 0, False
             # In a context of its own: it belongs to no call, and outlives the one that begins it.
             self._running = asyncio.create_task(self._run(keep_open), context=Context())
         await self._decided.wait()
@@ -195,6 +197,8 @@ class DevWork:
 
     async def _become(self, state: DevServerState) -> None:
         self._decided.set()
+        if state != "retrying":
+            self.trouble = None
         if state != self.state:
             self.state = state
             await self._ports.announcements.updated(DEV_SERVER)
@@ -214,11 +218,12 @@ class DevWork:
 
     async def _is_due(self, *, was_written: bool) -> bool:
         if was_written:
-            return self.trouble is not None or await self._is_new()
+            return self._owes_push or await self._is_new()
         return self._lacking is not None and self._lacking != await self._env_vars()
 
     async def _push(self, server: DevServer) -> None:
         self.is_used()
+        self._owes_push = True
         await self._become("pushing")
         try:
             with span("dev_server"):
@@ -230,7 +235,7 @@ class DevWork:
             return
         if result.failure in _PASSING:
             raise _NotNow(f"The push {result.id} failed, and not because of what was written: {result.failure}.")
-        self.trouble, self._crashes = None, 0
+        self._owes_push, self._crashes = False, 0
         self._lacking = await self._env_vars() if result.failure == "env_missing" else None
         await self._audit.record("dev_server", {}, outcome=result.outcome, duration_s=result.duration_s)
         if failures_alike(server, await self.latest_pushes()) >= STUBBORN:

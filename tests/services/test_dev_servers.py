@@ -25,6 +25,7 @@ from mcp_convex.services import Services
 from mcp_convex.services.dev_servers import DevServerService
 from mcp_convex.services.dev_work import DevServerParts, DevServerPorts, Pace
 from mcp_convex.services.files import Change
+from tests.doubles.deployment import fake_deployment
 from tests.world import APP, NOTES, make_settings
 
 pytestmark = pytest.mark.anyio
@@ -53,16 +54,21 @@ class Fickle(LocalSandbox):
 
 
 class Waits:
-    """Stands in for sleep: once it is *held*, each wait lasts until a test sets its event."""
+    """Stands in for sleep: while it is *held*, each wait lasts until a test sets its event."""
 
     def __init__(self) -> None:
-        self.held = False
-        self.begun = asyncio.Queue[asyncio.Event]()
+        self.held = True
+        self._begun = asyncio.Queue[asyncio.Event]()
 
     async def __call__(self, _seconds: float) -> None:
         if self.held:
-            self.begun.put_nowait(over := asyncio.Event())
+            self._begun.put_nowait(over := asyncio.Event())
             await over.wait()
+
+    async def next(self) -> asyncio.Event:
+        """Return what ends the next wait, or the one under way, once it has begun."""
+        with anyio.fail_after(90):
+            return await self._begun.get()
 
 
 @dataclass
@@ -109,6 +115,7 @@ async def house(tmp_path_factory, anyio_backend) -> AsyncIterator[House]:
     settings = make_settings(tmp_path_factory.mktemp("house"), armed_pushes=False)
     place, heard = find_place(settings), Heard()
     async with (
+        fake_deployment() as deployment,
         opened_shared(settings, None) as shared,
         opened_adapters(settings, place, shared, heard) as adapters,
         wired(settings, place, adapters) as services,
@@ -125,6 +132,7 @@ async def house(tmp_path_factory, anyio_backend) -> AsyncIterator[House]:
             pushes=services.pushes, snapshots=services.snapshots, targets=services.targets, audit=services.audit
         )
         house = House(services, ports, parts, heard, place.owner)
+        await services.targets.link(deployment.url, deployment.reach.credential)
         await house.write(APP)
         yield house
 
@@ -145,21 +153,20 @@ async def test_it_goes_on_after_each_crash_a_while_later_and_ends_once_nobody_ne
     assert 4 == len(gaps)
     assert all(gap >= pause for gap, pause in zip(gaps, (0.1, 0.2, 0.3, 0.3), strict=True)), gaps
     assert "It is gone." in troubles
-    assert "pushed" == status.last_push.outcome
     assert "nobody asked for it" in status.stopped_because
+    assert ["pushed"] == [push.outcome for push in await house.services.pushes.recent(9)]
 
 
 async def test_what_is_written_before_it_is_quiet_again_is_one_push(house):
     waits = Waits()
     async with house.left_on(Pace(restless_s=3600, sleep=waits)) as dev:
-        before = (await house.until(dev, lambda now: now.state == "waiting" and now.last_push is not None)).last_push
-        waits.held = True
-        over = asyncio.Event()
+        over = await waits.next()  # at first it looks whether anything was written
+        before = (await dev.status()).last_push
         for number in range(10):
             await house.write({f"convex/n{number}.ts": NOTES})
             dev.wrote()
             over.set()
-            over = await waits.begun.get()
+            over = await waits.next()
         waits.held = False
         over.set()
         status = await house.until(dev, lambda now: now.state == "waiting" and now.last_push != before)
@@ -171,8 +178,8 @@ async def test_what_is_written_before_it_is_quiet_again_is_one_push(house):
 async def test_a_burst_that_does_not_end_is_pushed_all_the_same(house):
     waits = Waits()
     async with house.left_on(Pace(restless_s=0.1, sleep=waits)) as dev:
-        before = (await house.until(dev, lambda now: now.state == "waiting" and now.last_push is not None)).last_push
-        waits.held = True
+        await waits.next()
+        before = (await dev.status()).last_push
         await house.write({"convex/burst.ts": NOTES})
         dev.wrote()
         status = await house.until(dev, lambda now: now.state == "waiting" and now.last_push != before)
