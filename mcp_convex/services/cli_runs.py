@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
-from mcp_convex.domain import paths
-from mcp_convex.domain.errors import ConvexMcpError, NotFound, SandboxError, SandboxLost, StaleBase
+from mcp_convex.domain.errors import ConvexMcpError, SandboxError, SandboxLost, StaleBase
 from mcp_convex.domain.models import FileEntry, FilePath, WorkspaceId
 from mcp_convex.domain.ports import (
     Command,
@@ -34,11 +33,10 @@ from mcp_convex.domain.ports.checks import QueriedIndex
 from mcp_convex.domain.ports.turns import Turn
 from mcp_convex.domain.pushes import STAGES, GateVerdict, Purpose, Stage
 from mcp_convex.domain.spans import Steps, span
+from mcp_convex.services.project_files import functions_folder_of
 from mcp_convex.services.snapshots import Draft, SnapshotService
 from mcp_convex.services.staging import Staging
 from mcp_convex.services.type_checks import Types
-
-_CONVEX_JSON = FilePath("convex.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +221,7 @@ class CliRuns:
     async def _ended(self, session: GateSession, terms: PushTerms, staging: Staging) -> tuple[Ended, tuple[str, ...]]:
         """Return how the CLI ended, and what of it was lost although the push is live."""
         # What a check generates knows no deployment, and would be looser than what stands there.
-        keep = () if terms.purpose == "check" else (await self._generated(),)
+        keep = () if terms.purpose == "check" else (await _generated(self._sandbox),)
         command = replace(
             self._command(session, terms.purpose),
             deadline_s=terms.deadline_s,
@@ -241,14 +239,6 @@ class CliRuns:
             )
         finally:
             staging.give_up()
-
-    async def _generated(self) -> FilePath:
-        """Return where the CLI puts what it generates."""
-        try:
-            settings = paths.check_convex_json((await self._sandbox.read(_CONVEX_JSON)).decode(errors="replace"))
-        except NotFound:
-            settings = {}
-        return FilePath(f"{paths.functions_folder(settings)}/_generated")
 
     def _command(self, session: GateSession | HeldSession, purpose: Purpose) -> Command:
         # A project without a compiler, as one in JavaScript, is pushed unchecked as Convex itself would, and told so.
@@ -286,6 +276,11 @@ class _Stages:
             self._furthest = at
             self._steps.begin(stage)
             await self.progress.report(at, len(STAGES) - 1, stage)
+
+
+async def _generated(sandbox: Sandbox) -> FilePath:
+    """Return the folder that the CLI generates."""
+    return FilePath(f"{await functions_folder_of(sandbox)}/_generated")
 
 
 async def _read(staging: Staging) -> tuple[Draft | None, tuple[str, ...]]:

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
-from mcp_convex.domain.errors import NotFound
 from mcp_convex.domain.models import FilePath, Target
 from mcp_convex.domain.ports import Sandbox
+from mcp_convex.services.project_files import text_of
 
 _ENV_LOCAL = FilePath(".env.local")
 _PACKAGE_JSON = FilePath("package.json")
@@ -35,8 +35,8 @@ class EnvFile:
         Returns:
             What is worth telling about it.
         """
-        text = await self._text(_ENV_LOCAL)
-        wanted = _wanted(target, _prefix(await self._text(_PACKAGE_JSON)))
+        text = await text_of(self._sandbox, _ENV_LOCAL) or ""
+        wanted = _wanted(target, _prefix(await text_of(self._sandbox, _PACKAGE_JSON) or ""))
         foreign = [name for name, url in wanted.items() if _is_foreign(_value(text, name), url, target)]
         if foreign:
             return (f"`.env.local` still names another deployment in {', '.join(foreign)}; it was left as it is.",)
@@ -46,12 +46,6 @@ class EnvFile:
         if changed != text:
             await self._sandbox.write({_ENV_LOCAL: changed.encode()})
         return ()
-
-    async def _text(self, path: FilePath) -> str:
-        try:
-            return (await self._sandbox.read(path)).decode(errors="replace")
-        except NotFound:
-            return ""
 
 
 def _prefix(package_json: str) -> str:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from mcp_convex.domain.env_vars import EnvVar
-from mcp_convex.domain.errors import InputError, NotFound
+from mcp_convex.domain.errors import InputError
 from mcp_convex.domain.models import FilePath
-from mcp_convex.domain.paths import check_convex_json, functions_folder
 from mcp_convex.domain.ports import Sandbox
+from mcp_convex.services.project_files import functions_folder_of, text_of
 
 _ENDINGS = ("ts", "js")
 _COMMENT_OR_STRING = re.compile(
@@ -37,9 +37,8 @@ async def needed_env_vars(sandbox: Sandbox) -> tuple[EnvVar, ...]:
 
 
 async def _folder(sandbox: Sandbox) -> FilePath:
-    text = await _text(sandbox, FilePath("convex.json"))
     try:
-        return functions_folder(check_convex_json(text or "{}"))
+        return await functions_folder_of(sandbox)
     except InputError:
         return FilePath("convex")  # a push will say what is wrong with it
 
@@ -47,16 +46,9 @@ async def _folder(sandbox: Sandbox) -> FilePath:
 async def _source(sandbox: Sandbox, folder: FilePath, name: str) -> tuple[FilePath, str]:
     for ending in _ENDINGS:
         path = FilePath(f"{folder}/{name}.{ending}")
-        if text := await _text(sandbox, path):
+        if text := await text_of(sandbox, path):
             return path, _bare(text)
     return folder, ""
-
-
-async def _text(sandbox: Sandbox, path: FilePath) -> str | None:
-    try:
-        return (await sandbox.read(path)).decode(errors="replace")
-    except NotFound:
-        return None
 
 
 def _bare(source: str) -> str:
