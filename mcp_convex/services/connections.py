@@ -13,7 +13,7 @@ from mcp_convex.domain.connections import Connection, ConnectionId, Scope
 from mcp_convex.domain.errors import ConvexMcpError, InvalidArguments, NotConnected
 from mcp_convex.domain.models import Model, PrincipalId, Target, WorkspaceId
 from mcp_convex.domain.ports import ConnectionStore, ManagementApi
-from mcp_convex.services.errands import Awaited, Errand, Opened
+from mcp_convex.services.errands import Awaited, Errand, Opened, wait_while
 from mcp_convex.services.grants import DECLINED, new_connection_id
 from mcp_convex.services.pages import PAGE_LIFE, PageService, utc_now
 from mcp_convex.services.targets import TargetService
@@ -21,7 +21,6 @@ from mcp_convex.services.targets import TargetService
 SLOW_AFTER = timedelta(seconds=15)
 """After it, connecting is called slow. It is never given up for that."""
 
-_LOOK_S = 0.25
 _REVOKE_S = 10.0
 _LONGEST_NAME = 60
 
@@ -128,17 +127,16 @@ class ConnectionService:
         )
 
     async def _outcome(self, id_: str, wait_s: float) -> Connecting:
-        with anyio.move_on_after(wait_s):
-            # Looked for, since another process may be the one that the person answers.
-            while (found := await self._find(id_)) and found.state == "connecting":  # noqa: ASYNC110 - see above
-                await anyio.sleep(_LOOK_S)
+        async def is_waiting() -> bool:
+            return _is_connecting(await self._find(id_))
+
+        await wait_while(is_waiting, wait_s)
         found = await self._find(id_)
-        waiting = found is not None and found.state == "connecting"
-        return Connecting(waiting=waiting, connection=found, next_step=self._said_of(found))
+        return Connecting(waiting=_is_connecting(found), connection=found, next_step=self._said_of(found))
 
     async def _declined(self, id_: str) -> None:
         found = await self._find(id_)
-        if found is not None and found.state == "connecting":
+        if found is not None and _is_connecting(found):
             update = {"state": "failed", "reason": DECLINED, "retryable": True, "ended_at": self._now()}
             await self._ports.store.put(self._principal, found.model_copy(update=update))
 
@@ -193,6 +191,10 @@ class ConnectionService:
                 return "Ask the person whether to try again; if so, call `connect`."
             case _:
                 return "Tell the person why it failed. Connecting again will not help before that is mended."
+
+
+def _is_connecting(connection: Connection | None) -> bool:
+    return connection is not None and connection.state == "connecting"
 
 
 def _chosen(connections: tuple[Connection, ...], wanted: ConnectionId | None) -> Connection:

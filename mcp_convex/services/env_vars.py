@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import anyio
 from pydantic import Field, SecretStr
 
 from mcp_convex.domain.connections import PendingPage
@@ -16,11 +15,10 @@ from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import DeploymentApi, Reach, Sandbox
 from mcp_convex.services.env_known import KnownEnvVars
 from mcp_convex.services.env_needs import needed_env_vars
-from mcp_convex.services.errands import Awaited, Errand, Opened
+from mcp_convex.services.errands import Awaited, Errand, Opened, wait_while
 from mcp_convex.services.pages import PageService
 from mcp_convex.services.targets import TargetService
 
-_LOOK_S = 0.25
 _LONGEST_REASON = 300
 
 
@@ -158,10 +156,7 @@ class EnvVarService:
         return await self._pages.opened("env_var", subject)
 
     async def _outcome(self, name: str, handle: str, wait_s: float) -> EnvVarRequested:
-        with anyio.move_on_after(wait_s):
-            # Looked for, since another process may be the one that the person answers.
-            while await self._pages.waits(handle):  # noqa: ASYNC110 - see above
-                await anyio.sleep(_LOOK_S)
+        await wait_while(lambda: self._pages.waits(handle), wait_s)
         waiting = await self._pages.waits(handle)
         is_set = name in await self._names(await self._targets.reach())
         if waiting:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+import anyio
 from pydantic import Field
 
 from mcp_convex.domain.models import Model
+
+_LOOK_S = 0.25
 
 
 class Awaited(Model):
@@ -46,3 +49,11 @@ class Errand(Generic[T]):
     """Returns how far the errand with an id has come, after waiting for its person as many seconds at most."""
     declined: Callable[[str], Awaitable[None]]
     """Called with the errand's id when the person would not open the link."""
+
+
+async def wait_while(is_waiting: Callable[[], Awaitable[bool]], wait_s: float) -> None:
+    """Return once *is_waiting* says no, or after *wait_s* seconds."""
+    with anyio.move_on_after(wait_s):
+        # Asked again and again, since another process may be the one that the person answers.
+        while await is_waiting():  # noqa: ASYNC110 - see above
+            await anyio.sleep(_LOOK_S)
