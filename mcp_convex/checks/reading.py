@@ -177,8 +177,8 @@ class _Declarations:
         self._declared.add(name)
 
     def _keep(self, name: str, value: SgNode, *, exported: bool) -> None:
-        if (function := read_function(name, value, self._generated)) is not None:
-            self._functions[name] = replace(function, exported=exported)
+        if (function := read_function(name, value, self._generated, exported=exported)) is not None:
+            self._functions[name] = function
         elif (schema := read_schema(bare(value))) is not None:
             self._facts.schema = schema if self._facts.schema is None else Tables(complete=False)
         elif (table := read_table(value)) is not None:

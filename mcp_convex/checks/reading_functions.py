@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from ast_grep_py import SgNode
 
 from mcp_convex.checks.facts import Function, Kind
-from mcp_convex.checks.syntax import arguments, bare, callee, end, named, properties, property_of, start
+from mcp_convex.checks.syntax import arguments, bare, callee, end, named, properties, start
 
 _KINDS: Mapping[str, Kind] = {
     "query": "query",
@@ -25,7 +24,7 @@ _KINDS: Mapping[str, Kind] = {
 _BODIES = {"arrow_function", "function_expression", "method_definition", "function_declaration", "function"}
 
 
-def read_function(name: str, node: SgNode, generated: Mapping[str, str]) -> Function | None:
+def read_function(name: str, node: SgNode, generated: Mapping[str, str], *, exported: bool = False) -> Function | None:
     """
     Return the function that *node* makes, or None if it makes none.
 
@@ -34,20 +33,28 @@ def read_function(name: str, node: SgNode, generated: Mapping[str, str]) -> Func
     """
     node = bare(node)
     if node.kind() in _BODIES:
-        return _plain(name, node, generated)
+        return _plain(name, node, generated, exported=exported)
     builder = generated.get(callee(node), "")
     given = arguments(node)
     if builder not in _KINDS or len(given) != 1:
         return None
-    made = Function(name, start(node), _KINDS[builder], builder, end(node))
     definition = bare(given[0])
-    if definition.kind() == "object":
-        handler = property_of(definition, "handler")
+    is_object = definition.kind() == "object"
+    parts = dict(properties(definition)) if is_object else {"handler": definition}
+    ctx, takes_args = _taken(parts.get("handler"))
+    return Function(
+        name,
+        start(node),
+        _KINDS[builder],
+        builder,
+        end(node),
+        ctx=ctx,
         # What is spread into the definition may bring the validator along.
-        has_args = any(key == "args" or (value is None and "..." in key) for key, value in properties(definition))
-        made = replace(made, has_args=has_args or any(key == "args" for key, _ in properties(definition)))
-        return _with_handler(made, handler)
-    return _with_handler(replace(made, is_object=False), definition)
+        has_args=any(key == "args" or (value is None and "..." in key) for key, value in parts.items()),
+        takes_args=takes_args,
+        is_object=is_object,
+        exported=exported,
+    )
 
 
 def read_inline(root: SgNode, generated: Mapping[str, str]) -> Iterator[Function]:
@@ -58,17 +65,16 @@ def read_inline(root: SgNode, generated: Mapping[str, str]) -> Iterator[Function
                 yield function
 
 
-def _with_handler(made: Function, handler: SgNode | None) -> Function:
+def _taken(handler: SgNode | None) -> tuple[str | None, bool]:
+    """Return what a handler calls its `ctx`, and whether it takes arguments, where it is written out."""
     handler = None if handler is None else bare(handler)
     if handler is None or handler.kind() not in _BODIES:
-        return made
+        return None, False
     taken = _parameters(handler)
-    ctx = _name(taken[0]) if taken else None
-    takes_args = len(taken) > 1 and taken[1].text() != "{}"
-    return replace(made, ctx=ctx, takes_args=takes_args)
+    return _name(taken[0]) if taken else None, len(taken) > 1 and taken[1].text() != "{}"
 
 
-def _plain(name: str, node: SgNode, generated: Mapping[str, str]) -> Function | None:
+def _plain(name: str, node: SgNode, generated: Mapping[str, str], *, exported: bool) -> Function | None:
     """Return a function whose first parameter says of what kind of function it is the `ctx`."""
     taken = _parameters(node)
     annotation = taken[0].field("type") if taken else None
@@ -76,7 +82,7 @@ def _plain(name: str, node: SgNode, generated: Mapping[str, str]) -> Function | 
     ctx = taken[0].field("pattern") if taken else None
     if kind is None or ctx is None or ctx.kind() != "identifier":
         return None
-    return Function(name, start(node), kind, "", end(node), ctx=ctx.text())
+    return Function(name, start(node), kind, "", end(node), ctx=ctx.text(), exported=exported)
 
 
 def _parameters(handler: SgNode) -> list[SgNode]:
