@@ -33,6 +33,7 @@ class Fault:
     at: str
     status: int = 0
     message: str = "a fault that a test asked for"
+    error_code: str | None = None
     times: int = 1
     cut_after: int | None = None
     """The connection is cut after that many pieces of the answer's body."""
@@ -111,7 +112,7 @@ class E2BCloud:
             fault.met.set()
             await self._misbehave(fault, request)
             if fault.status:
-                answer = {"code": fault.status, "message": fault.message}
+                answer = {"code": fault.status, "message": fault.message, "error_code": fault.error_code}
                 await JSONResponse(answer, fault.status)(scope, receive, send)
                 return
             if fault.cut_after is not None:

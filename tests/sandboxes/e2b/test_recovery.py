@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from e2b import GuestUnresponsiveException
 
 from mcp_convex.domain.errors import SandboxLost
 from mcp_convex.domain.models import FilePath
@@ -161,6 +162,17 @@ async def test_a_paused_sandbox_is_resumed_with_what_something_else_wrote_in_it(
     await sandbox.ensure(no_progress)
     assert b"theirs" == await sandbox.read(FilePath("convex/theirs.ts"))
     assert 0 == cloud.count(CREATE)
+
+
+async def test_a_paused_sandbox_that_cannot_be_resumed_is_ended_and_replaced(sandbox, cloud) -> None:
+    frozen = only(cloud)
+    await frozen.pause()
+    with pytest.raises(SandboxLost):
+        await sandbox.ensure(no_progress)
+    cloud.faults.append(Fault("/connect", status=409, error_code=GuestUnresponsiveException.code))
+    await sandbox.ensure(no_progress)
+    assert ("gone", 1) == (frozen.state, cloud.count(CREATE))
+    assert "one" == inside(cloud, SCHEMA).read_text()
 
 
 async def test_a_sandbox_that_lost_writes_while_it_was_paused_gets_them_again(sandbox, cloud) -> None:

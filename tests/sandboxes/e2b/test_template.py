@@ -116,6 +116,7 @@ async def test_the_end_of_a_line_is_no_part_of_a_key(cloud) -> None:
     assert (NAME, True) == await has_template(load({"e2b_api_url": cloud.url}, {"E2B_API_KEY": f"{API_KEY}\n"}))
 
 
-def test_the_templates_name_carries_the_version_of_its_convex_package() -> None:
+def test_the_templates_name_stands_for_its_packages() -> None:
     package = json.loads((TEMPLATE / "package.json").read_text())
-    assert f"mcp-convex:{package['dependencies']['convex']}" == NAME
+    named = ("mcp-convex:1.48.0", {"convex": "1.48.0"}, {"@types/node": "^20.19.0", "typescript": "7.0.2"})
+    assert named == (NAME, package["dependencies"], package["devDependencies"]), "others need another name"
