@@ -57,7 +57,7 @@ class PatientHttp(StrictHttp):
         """Hang up; with a word, if a request was on its way, and no answer is."""
         if self._is_in_the_midst() and self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             if self.conn.our_state is h11.SEND_RESPONSE:
-                self.cycle.disconnected = True  # whoever waits for the rest has nobody to answer
+                self.cycle.disconnected = True  # the application, which waits for the rest, has nobody to answer
                 self.cycle.message_event.set()
             self._say_that_it_is_late()
         self.transport.close()

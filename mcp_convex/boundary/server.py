@@ -213,7 +213,7 @@ def _answer(tool: str, exc: ToolError) -> CallToolResult:
         case ConvexMcpError() as known:
             return error_of(known)
         case ValidationError() as invalid if not isinstance(exc, UnexpectedToolError):
-            # What is a tuple to pydantic is an array to whoever calls.
+            # What pydantic calls a tuple is an array in the caller's JSON.
             said = [(e["loc"], e["msg"].replace("valid tuple", "valid array")) for e in invalid.errors()]
             wrong = "; ".join(f"`{'.'.join(map(str, where))}`: {what}" for where, what in said)
             return error_result("invalid_arguments", wrong, "Call again with the arguments corrected.", "changed_call")

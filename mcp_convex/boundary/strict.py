@@ -15,7 +15,7 @@ from mcp_convex.boundary.problems import problem
 _ONCE = frozenset(
     {b"authorization", b"content-length", b"content-type", b"cookie", b"host", b"origin", b"transfer-encoding"}
 )
-"""Headers of which a request has one at most: whoever passed it on may have looked at another."""
+"""Headers that a request may have once: of two, a proxy in front may have looked at the other one."""
 _HOST = re.compile(rb"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _HEAD_ENDS = re.compile(rb"\r?\n\r?\n")
 _UNEVEN = re.compile(rb"\n[ \t]|(?<!\r)\n")

@@ -47,7 +47,7 @@ class Announcing(Announcements):
 
 
 class OwnEvents(SubscriptionBus):
-    """A bus on which whoever subscribes in a call hears of the workspace that the call is for, and of no other."""
+    """A bus on which a subscription made in a call hears only of the workspace that the call is for."""
 
     def __init__(self, bus: SubscriptionBus) -> None:
         self._bus = bus

@@ -211,7 +211,7 @@ class PushSession(Session):
 
     async def _ask_consent(self, start: _Started) -> None:
         """
-        Stop a push that a person has to agree to; a preview says what it is, whoever has to be asked.
+        Stop a push that a person has to agree to. A preview goes on, and says what they would be asked.
 
         Raises:
             Ended: It waits for consent.

@@ -38,7 +38,7 @@ def digest(arguments: Arguments, key: bytes) -> str:
     """
     Return a digest of *arguments*, in hex.
 
-    It takes a *key* that is no part of the event, since the digest of a short value alone would betray it.
+    It takes a *key*, which is not kept with the event, since a short value can be guessed from its digest alone.
     """
     text = json.dumps(arguments, sort_keys=True, default=str).encode()
     return hashlib.blake2b(text, key=key, digest_size=16).hexdigest()

@@ -18,7 +18,7 @@ def deployment_origin(text: str) -> str:
     Return the origin that *text* names, such as `https://convex.example.com`.
 
     Raises:
-        InvalidArguments: It is no such URL, or one to which a key would travel in clear text over the internet.
+        InvalidArguments: It is not such a URL, or a key would travel to it over the internet in clear text.
     """
     text = text.strip()
     try:

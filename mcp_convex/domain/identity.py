@@ -43,7 +43,7 @@ RefusalReason = Literal[
 
 
 class Refusal(Model):
-    """Why a token is not good here, for the operator's log: whoever brought it is not told."""
+    """Why a token is not good here, for the operator's log. The caller who brought it is not told."""
 
     reason: RefusalReason
     key: str | None = None

@@ -95,7 +95,7 @@ class ConnectionService:
 
         Raises:
             NotConnected: There is none.
-            InvalidArguments: There are several, and none is named, or there is none by that id.
+            InvalidArguments: There are several and *wanted* is None, or none has that id.
         """
         connection = _chosen(await self._all(), wanted)
         revoked = await self._revoke(connection)
@@ -147,7 +147,7 @@ class ConnectionService:
         return tuple(self._aged(connection) for connection in await self._ports.store.list(self._principal))
 
     def _aged(self, connection: Connection) -> Connection:
-        # Only shown, never stored: the person may still come back, and whoever comes late is welcome.
+        # Only shown, never stored: the person may still come back, and is let in then.
         if connection.state != "connecting" or self._now() - connection.started_at < PAGE_LIFE:
             return connection
         reason = "Nobody finished connecting within ten minutes."

@@ -78,7 +78,7 @@ class FunctionService:
 
         Raises:
             TooLarge: *source* is longer than a query ever is.
-            FunctionThrew: It threw, or it is no query.
+            FunctionThrew: It threw, or it is not a query.
         """
         if len(source) > _LONGEST_SOURCE:
             raise TooLarge(

@@ -50,7 +50,7 @@ class TargetService:
         return None if found is None else found.target
 
     async def project(self) -> str | None:
-        """Return the project that the workspace's deployment belongs to, as that says; None where it is no cloud's."""
+        """Return the project of the workspace's deployment, as that tells it; None where it has none."""
         linked = await self.linked()
         return None if linked is None else (await self._info(await self.reach())).project
 

@@ -30,7 +30,7 @@ class SqlAuditStore(AuditStore):
         row = {"principal": principal, "at": event.at.timestamp(), "record": event.model_dump_json()}
         is_there = exists().where(*(audit_events.c[name] == value for name, value in row.items()))
         values = (literal(value, audit_events.c[name].type) for name, value in row.items())
-        # Whoever lost the connection before the answer adds the event again.
+        # After a connection that was lost before the answer, the event is added again.
         new = insert(audit_events).from_select([*row], select(*values).where(~is_there))
         too_old = audit_events.c.at < database_clock() - KEPT.total_seconds()
         async with self._database.writing() as connection:
@@ -55,7 +55,7 @@ class SqlAuditStore(AuditStore):
             wanted = wanted.where(audit_events.c.principal == principal)
         last, is_over = 0, False
         while not is_over:
-            # Transactions are short, so that nobody who writes waits for who reads the lines.
+            # Transactions are short, so that no writer waits for the reader of the lines.
             async with self._database.asking() as connection:
                 rows = (await connection.execute(wanted.where(audit_events.c.number > last))).all()
             for row in rows:

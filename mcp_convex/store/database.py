@@ -49,7 +49,7 @@ class Database:
         self._failures: tuple[type[Exception], ...] = (DBAPIError, *backend.failures)
         self._for_reading = dialects.for_reading(backend.engine)
         self._for_asking = dialects.for_asking(backend.engine)
-        # SQLite lets one write at a time, and whoever waits for that inside it may never come to it.
+        # SQLite lets one write at a time, and is not fair: a transaction that waits inside it may never get its turn.
         self._one_writer = anyio.CapacityLimiter(1 if dialects.writes_one_at_a_time(backend.engine) else math.inf)
 
     def version(self) -> Hashable | None:

@@ -164,5 +164,5 @@ def _on_connect(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _on_begin(connection: Connection) -> None:
-    # Whoever may write says so at once: SQLite refuses, without waiting, to turn a reader into a writer.
+    # A transaction that may write has to begin as a writer: SQLite refuses, without waiting, to make it one later.
     connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE"))

@@ -11,7 +11,7 @@ from mcp_convex.store.database import Database
 T = TypeVar("T")
 
 _KEPT = 1024
-"""Answers of one question; whoever calls often has theirs among them."""
+"""Answers to one question; those that are asked for often stay among them."""
 
 
 class Remembered(Generic[T]):

@@ -69,7 +69,7 @@ class DeploymentApi(ABC):
         Run *source*, a module whose default export is a query, once and read-only.
 
         Raises:
-            FunctionThrew: It threw, or it is no query.
+            FunctionThrew: It threw, or it is not a query.
         """
 
     @abstractmethod
