@@ -74,8 +74,7 @@ FAULTS = (
         r"await ctx\.run(?:Query|Mutation)\(",
         'await ctx.db.query("a").take(',
         "db_in_action",
-        files=r"(?<!http)\.ts$",
-        needs=r"(?:internalA|\ba)ction\(",
+        needs=r"(?:\ba|[lp]A)ction\(",
     ),
     fault(
         "a query that writes",
