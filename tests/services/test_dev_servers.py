@@ -42,13 +42,17 @@ class Heard(Announcements):
 class Fickle(LocalSandbox):
     """Vanishes a few times before it stays."""
 
-    times: int
-    watched_at: list[float]
+    def vanish(self, times: int) -> None:
+        """Do so *times* times from now on."""
+        self.stays = anyio.Event()
+        self.watched_at: list[float] = []
+        self._times = times
 
     async def watched(self) -> AsyncGenerator[None]:
         self.watched_at.append(anyio.current_time())
-        if len(self.watched_at) <= self.times:
+        if len(self.watched_at) <= self._times:
             raise SandboxLost("It is gone.", next_step="Wait.")
+        self.stays.set()
         async for _ in super().watched():
             yield
 
@@ -84,7 +88,7 @@ class House:
     @asynccontextmanager
     async def left_on(self, pace: Pace, *, vanishing: int = 0) -> AsyncIterator[DevServerService]:
         """Go on with a dev server that an earlier server has left on, in a sandbox that vanishes so often."""
-        self.sandbox.times, self.sandbox.watched_at = vanishing, []
+        self.sandbox.vanish(vanishing)
         target, now = (await self.services.targets.reach()).target, datetime.now(UTC)
         await self.ports.store.put(*self.owner, DevServer(on=True, started_at=now, since=now, target=target))
         dev = DevServerService(self.ports, self.parts, Policy(), owner=self.owner, pace=pace)
@@ -137,24 +141,29 @@ async def house(tmp_path_factory, anyio_backend) -> AsyncIterator[House]:
         yield house
 
 
-async def test_it_goes_on_after_each_crash_a_while_later_and_ends_once_nobody_needs_it(house):
-    hasty = Pace(look_s=0.05, first_pause_s=0.1, longest_pause_s=0.3, idle_s=0.5)
-    troubles: set[str | None] = set()
+async def test_after_a_crash_it_says_why_and_goes_on_with_the_next_write(house):
+    async with house.left_on(Pace(first_pause_s=3600), vanishing=1) as dev:
+        retrying = await house.until(dev, lambda now: now.state == "retrying")
+        dev.wrote()
+        status = await house.until(dev, lambda now: now.state == "waiting")
+    assert ["It is gone.", None] == [retrying.trouble, status.trouble]
 
-    def is_off(status: DevServerStatus) -> bool:
-        troubles.update({status.trouble} if status.state == "retrying" else ())
-        return not status.on
 
-    async with house.left_on(hasty, vanishing=4) as dev:
-        status = await house.until(dev, is_off)
+async def test_it_goes_on_after_each_crash_a_while_later_and_pushes_nothing_that_is_live(house):
+    before = await house.services.pushes.recent(9)
+    async with house.left_on(Pace(first_pause_s=0.1, longest_pause_s=0.3), vanishing=4):
+        with anyio.fail_after(90):
+            await house.sandbox.stays.wait()
 
-    times = house.sandbox.watched_at
-    gaps = [after - before for before, after in pairwise(times)]
-    assert 4 == len(gaps)
+    gaps = [after - before for before, after in pairwise(house.sandbox.watched_at)]
     assert all(gap >= pause for gap, pause in zip(gaps, (0.1, 0.2, 0.3, 0.3), strict=True)), gaps
-    assert "It is gone." in troubles
+    assert len(await house.services.pushes.recent(9)) <= max(1, len(before))
+
+
+async def test_it_ends_once_nobody_needs_it(house):
+    async with house.left_on(Pace(look_s=0.05, idle_s=0.2)) as dev:
+        status = await house.until(dev, lambda now: not now.on)
     assert "nobody asked for it" in status.stopped_because
-    assert ["pushed"] == [push.outcome for push in await house.services.pushes.recent(9)]
 
 
 async def test_what_is_written_before_it_is_quiet_again_is_one_push(house):
