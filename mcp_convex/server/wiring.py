@@ -134,8 +134,8 @@ def _services(given: _Given, pages: PageService, grants: GrantService) -> Servic
         grants=grants,
         pages=pages,
         projects=_projects(given),
-        env_vars=EnvVarService(EnvVarPorts(api=api, sandbox=sandbox, known=known), targets, pages, policy, owner=owner),
-        auth_keys=AuthKeyService(api, targets, policy),
+        env_vars=EnvVarService(EnvVarPorts(api=api, sandbox=sandbox, known=known), targets, pages, owner=owner),
+        auth_keys=AuthKeyService(api, targets),
         audit=sources.audit,
         overview=OverviewService(connections=connections, dev_servers=sources.dev_servers, pushes=sources.pushes),
     )

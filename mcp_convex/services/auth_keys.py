@@ -12,7 +12,6 @@ from pydantic import SecretStr
 
 from mcp_convex.domain.errors import CannotAsk, InvalidArguments
 from mcp_convex.domain.models import Model
-from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import DeploymentApi, Reach
 from mcp_convex.services.targets import TargetService
 
@@ -32,10 +31,9 @@ class AuthSetUp(Model):
 
 
 class AuthKeyService:
-    def __init__(self, api: DeploymentApi, targets: TargetService, policy: Policy) -> None:
+    def __init__(self, api: DeploymentApi, targets: TargetService) -> None:
         self._api = api
         self._targets = targets
-        self._policy = policy
 
     async def signs_out(self) -> bool:
         """
@@ -44,7 +42,7 @@ class AuthKeyService:
         Raises:
             BlockedByPolicy: The deployment may not be changed.
         """
-        return await self._there(await self._changeable()) >= _PAIR
+        return await self._there(await self._targets.changeable()) >= _PAIR
 
     async def set_up(self, site_url: str | None = None, *, rotate: bool = False, consented: bool = False) -> AuthSetUp:
         """
@@ -61,7 +59,7 @@ class AuthKeyService:
             BlockedByPolicy: The deployment may not be changed.
         """
         wanted = {} if site_url is None else {SITE_URL: _origin(site_url)}
-        reach = await self._changeable()
+        reach = await self._targets.changeable()
         there = await self._there(reach)
         if rotate and there >= _PAIR and not consented:
             raise cannot_ask()
@@ -76,11 +74,6 @@ class AuthKeyService:
             kept=tuple(sorted(there & {*_PAIR, SITE_URL} - {*changes})),
             next_step=_advice({*there, *changes}, kept_url=SITE_URL in wanted and SITE_URL in there),
         )
-
-    async def _changeable(self) -> Reach:
-        reach = await self._targets.reach()
-        self._policy.check_write(reach.target)
-        return reach
 
     async def _there(self, reach: Reach) -> frozenset[str]:
         return frozenset(await self._api.list_env_vars(reach))

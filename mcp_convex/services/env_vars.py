@@ -11,7 +11,6 @@ from mcp_convex.domain.connections import PendingPage
 from mcp_convex.domain.env_vars import EnvVar, check_name, check_totals, check_value, listed, secret_reason
 from mcp_convex.domain.errors import InvalidArguments, NotFound
 from mcp_convex.domain.models import Model, PrincipalId, WorkspaceId
-from mcp_convex.domain.policy import Policy
 from mcp_convex.domain.ports import DeploymentApi, Reach, Sandbox
 from mcp_convex.services.env_known import KnownEnvVars
 from mcp_convex.services.env_needs import needed_env_vars
@@ -61,14 +60,12 @@ class EnvVarService:
         ports: EnvVarPorts,
         targets: TargetService,
         pages: PageService,
-        policy: Policy,
         *,
         owner: tuple[PrincipalId, WorkspaceId],
     ) -> None:
         self._ports = ports
         self._targets = targets
         self._pages = pages
-        self._policy = policy
         self._owner = owner
 
     async def list(self) -> EnvVars:
@@ -91,7 +88,7 @@ class EnvVarService:
             check_name(name)
             check_value(name, value)
         _check_not_secret(values)
-        reach = await self._changeable()
+        reach = await self._targets.changeable()
         return await self._change(reach, values)
 
     async def unset(self, names: Sequence[str]) -> EnvVarsChanged:
@@ -104,7 +101,7 @@ class EnvVarService:
         """
         for name in names:
             check_name(name)
-        reach = await self._changeable()
+        reach = await self._targets.changeable()
         before = {*await self._names(reach)}
         if there := before & {*names}:
             await self._ports.api.set_env_vars(reach, dict.fromkeys(sorted(there)))
@@ -141,7 +138,7 @@ class EnvVarService:
             raise InvalidArguments("The value is empty.", next_step="Type it and send the page again.")
         check_name(name)
         check_value(name, value.get_secret_value())
-        reach = await self._changeable()
+        reach = await self._targets.changeable()
         if reach.target.url != page.subject["url"]:
             raise InvalidArguments(
                 f"This page was made for `{page.subject['deployment']}`, but the workspace has another deployment now.",
@@ -151,7 +148,7 @@ class EnvVarService:
         return reach.target.name
 
     async def _begin(self, name: str, why: str) -> Opened:
-        target = (await self._changeable()).target
+        target = (await self._targets.changeable()).target
         subject = {"name": name, "why": why, "deployment": target.name, "url": target.url}
         return await self._pages.opened("env_var", subject)
 
@@ -171,11 +168,6 @@ class EnvVarService:
         names = await self._ports.api.list_env_vars(reach)
         self._ports.known.learn(reach.target, names)
         return names
-
-    async def _changeable(self) -> Reach:
-        reach = await self._targets.reach()
-        self._policy.check_write(reach.target)
-        return reach
 
     async def _change(self, reach: Reach, values: Mapping[str, str | SecretStr]) -> EnvVarsChanged:
         there = await self._names(reach)

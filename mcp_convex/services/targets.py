@@ -44,6 +44,17 @@ class TargetService:
             return await self._ports.embedded.ensure(self._workspace)
         return await self._with_site_url(await self._admitted(linked))
 
+    async def changeable(self) -> Reach:
+        """
+        Return the workspace's deployment, as far as this server may change it.
+
+        Raises:
+            BlockedByPolicy: It may not be changed, or not even be read.
+        """
+        reach = await self.reach()
+        self._policy.check_write(reach.target)
+        return reach
+
     async def linked(self) -> Target | None:
         """Return the deployment that the workspace is linked to, as stored; None where the embedded one serves."""
         found = await self._ports.store.get(self._principal, self._workspace)

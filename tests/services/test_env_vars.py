@@ -52,8 +52,8 @@ class House:
         sandbox = LocalSandbox(folder, folder.with_name("state"), PlainLauncher(), TEMPLATE)
         pages = PageService(store.pages, self.pages, owner=OWNER)
         ports = EnvVarPorts(api=api, sandbox=sandbox, known=KnownEnvVars(targets))
-        self.env = EnvVarService(ports, targets, pages, policy, owner=OWNER)
-        self.auth = AuthKeyService(api, targets, policy)
+        self.env = EnvVarService(ports, targets, pages, owner=OWNER)
+        self.auth = AuthKeyService(api, targets)
 
     async def link(self, **target):
         await self.linked.put(*OWNER, reach_of(**target))

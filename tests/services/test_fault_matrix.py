@@ -23,7 +23,6 @@ from mcp_convex.convex_api.retry import Retry
 from mcp_convex.domain.connections import Connection
 from mcp_convex.domain.errors import ConvexMcpError
 from mcp_convex.domain.models import LOCAL_PRINCIPAL
-from mcp_convex.domain.policy import Policy
 from mcp_convex.sandboxes import LocalSandbox
 from mcp_convex.services.connections import ConnectionPorts, ConnectionService
 from mcp_convex.services.env_known import KnownEnvVars
@@ -147,7 +146,7 @@ async def desk(tmp_path) -> AsyncIterator[Desk]:
             pages=pages,
             connections=ConnectionService(connecting, pages, here.targets, owner=LOCAL_PRINCIPAL),
             grants=GrantService(granting, here.targets, callback_url=CALLBACK),
-            env_vars=EnvVarService(ports, here.targets, pages, Policy(), owner=OWNER),
+            env_vars=EnvVarService(ports, here.targets, pages, owner=OWNER),
         )
         for one in (oauth, management, api):
             await one.close()
