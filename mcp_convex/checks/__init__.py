@@ -137,7 +137,7 @@ async def _workspace(
         paths=listed,
         packages=dependencies(package_json),
         env_vars=None if env_vars is None else frozenset(env_vars),
-        typing=await _typing(functions, listed, read),
+        typing="lenient" if b"staticApi" in convex_json else await _typing(functions, listed, read),
     )
 
 

@@ -241,7 +241,8 @@ def _parents(path: str) -> Iterator[str]:
 def _findings(folder: Folder, module: Module) -> Iterator[Finding]:
     yield from check_file(folder, module)
     if module.is_pushed:
-        yield from module.facts.findings
+        typed = folder.refuses_types_of(module)
+        yield from (found for found in module.facts.findings if typed or not rules()[found.rule].types_only)
         for check in _CHECKS:
             yield from check(folder, module)
 

@@ -68,7 +68,7 @@ def _of_names(folder: Folder, module: Module) -> Iterator[Finding]:
             yield Finding("unknown_function", use.at, values, doubtful=not folder.checks_types_of(module))
         elif function is not None and function.builder and function.public != (use.root == "api"):
             values |= {"right": "api" if function.public else "internal", "builder": function.builder}
-            if folder.typing == "strict" and folder.checks_types_of(module):
+            if folder.refuses_types_of(module):
                 yield Finding("wrong_visibility", use.at, values, doubtful=not folder.keeps_types)
 
 

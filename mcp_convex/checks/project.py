@@ -28,6 +28,8 @@ _AUTH_TABLES = frozenset(
     }
 )
 """What `authTables` of `@convex-dev/auth` 0.0.95 adds to a schema."""
+_MOST_TYPED = 500
+"""Modules. Beyond that the compiler may find `api` too deep (TS2589), and check no names."""
 _TYPED = frozenset({".ts", ".tsx", ".mts", ".cts"})
 _SEEN = (
     *("imports", "functions", "schema", "tables", "groups", "exports_all"),
@@ -135,6 +137,10 @@ class Folder:
     def checks_types_of(self, module: Module) -> bool:
         """Say whether the compiler must refuse what does not fit the types in *module*."""
         return self.typing != "none" and module.suffix in {".ts", ".tsx"} and not module.facts.unchecked
+
+    def refuses_types_of(self, module: Module) -> bool:
+        """Say whether the compiler must refuse what has no type in *module*, or a function of the other visibility."""
+        return self.typing == "strict" and self.checks_types_of(module) and len(self.pushed) <= _MOST_TYPED
 
     @cached_property
     def keeps_types(self) -> bool:

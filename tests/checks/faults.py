@@ -127,6 +127,13 @@ FAULTS = (
     fault("a lost import", r'import \{ v \} from "convex/values";\n', "", "not_imported", needs=r"\bv\.\w+\("),
     fault("a look at the clock", IN_QUERY, r"\1    const now = Date.now();\n", "clock_in_query"),
     fault("a draw in a query", IN_QUERY, r"\1    const drawn = Math.random();\n", "random_in_query"),
+    fault(
+        "an answer without a type",
+        IN_MUTATION,
+        r"\1    return await ctx.runQuery(internal.a.b, {});\n",
+        "circular_type",
+        needs=r"import \{[^}]*\binternal\b",
+    ),
     fault("bytes as in Node", IN_MUTATION, r'\1    const bytes = Buffer.from("a");\n', "node_global"),
     fault(
         "bytes as in Node, in a route",

@@ -111,7 +111,8 @@ export const sync = action({ args: {}, handler: async (ctx) => { await ctx.runQu
 
     assert [("wrong_visibility", "error")] == severities(await diagnostics(files, checks=checks))
     files["convex/b.ts"] = IMPORTS + circle
-    assert [("wrong_visibility", "warning")] == severities(await diagnostics(files, checks=checks))
+    expected = [("circular_type", "error"), ("wrong_visibility", "warning")]
+    assert expected == severities(await diagnostics(files, checks=checks))
 
 
 async def test_where_a_push_writes_a_tsconfig_the_compiler_will_look_at_the_functions():
