@@ -28,7 +28,7 @@ from mcp_convex.sandboxes.packages import COMPILERS, check_version
 from mcp_convex.sandboxes.project import Content, Template
 from mcp_convex.sandboxes.sources import named_functions_folder
 
-_HOME = PurePosixPath("/home/user")
+_OWN = PurePosixPath("/home/user/.mcp-convex")
 _SECONDS_TO_LET_GO = 0.25
 _FRESH_S = 1.0
 """
@@ -125,13 +125,13 @@ class E2BSandbox(Sandbox):
     def convex_cli(self) -> tuple[str, ...]:
         if (script := self._packages.cli) is None:
             raise InstallFailed("The package `convex` is not installed.", next_step="Call again; it will be installed.")
-        return ("node", "--require", str(_HOME / PRELOAD), f"node_modules/{script}")
+        return ("node", "--require", f"../{PurePosixPath(PRELOAD).name}", f"node_modules/{script}")
 
     def checks_types(self) -> bool:
         return self._has_tsconfig and self._packages.compiler
 
     def seen_at(self) -> PurePosixPath:
-        return _HOME / ".mcp-convex" / self._stage
+        return _OWN / self._stage
 
     def gate_url(self, url: str) -> str:
         return urlsplit(url)._replace(netloc=GATE).geturl()
