@@ -19,10 +19,10 @@ def is_circular(facts: Facts, function: Function) -> bool:
     body = facts.text[function.at : function.end]
     if _SAYS_TYPE.search(body):
         return False
-    call = _call(frozenset(facts.api_names))
-    if call["answered"].search(body):
+    answered, kept = _calls(facts.api_names)
+    if answered.search(body):
         return True
-    names = {found[1] for found in call["kept"].finditer(body)}
+    names = {found[1] for found in kept.finditer(body)}
     return bool(names) and _mentions(names, _RETURNED.findall(body))
 
 
@@ -32,10 +32,7 @@ def _mentions(names: Collection[str], texts: Collection[str]) -> bool:
 
 
 @cache
-def _call(roots: Collection[str]) -> dict[str, re.Pattern[str]]:
-    """Return what finds calls of functions whose results are returned at once, or kept under a name without a type."""
+def _calls(roots: frozenset[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what finds calls whose results are returned at once, and those kept under a name without a type."""
     call = rf"(?:await\s+)?\w+\.run(?:Query|Mutation|Action)\(\s*(?:{'|'.join(map(re.escape, roots))})\."
-    return {
-        "answered": re.compile(rf"(?:\breturn|=>)\s+\(?{call}"),
-        "kept": re.compile(rf"\b(?:const|let)\s+(\w+)\s*=\s*\(?{call}"),
-    }
+    return re.compile(rf"(?:\breturn|=>)\s+\(?{call}"), re.compile(rf"\b(?:const|let)\s+(\w+)\s*=\s*\(?{call}")

@@ -144,8 +144,11 @@ class Folder:
 
     @cached_property
     def keeps_types(self) -> bool:
-        """Say whether the compiler is sure to know what `api` and `internal` hold: where one function's type goes in a
-        circle, it complains of that alone, and lets every name pass."""
+        """
+        Say whether the compiler knows what `api` and `internal` hold.
+
+        Where one function's type goes in a circle through them, it complains of that alone, and lets every name pass.
+        """
         return not any(module.facts.circular for module in self.pushed)
 
     @cached_property
