@@ -232,7 +232,7 @@ function forward(connections) {
 
 // `request.order` says how the command is to run; without it, the command waits for one.
 async function run(request, onLine) {
-  if (!request.order && os.freemem() < SPARE_BYTES) throw new Error("too little memory");
+  if (!request.order && os.freemem() < SPARE_BYTES) return finish({ code: 137, spoiled: true });
   stage = path.join(OWN, request.stage);
   makeStage(request);
   const connections = new Map();

@@ -49,6 +49,8 @@ class Box:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     token: str = "envd-token"
     state: str = "running"
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What every command finds in its environment."""
     commands: dict[int, Command] = field(default_factory=dict)
     cut: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while nobody hears what the commands write."""
@@ -114,7 +116,7 @@ class Box:
 
     async def start(self, cmd: str, args: list[str], envs: Mapping[str, str], cwd: str) -> Command:
         node = find_node().program
-        env = {"PATH": f"{node.parent}:/usr/local/bin:/usr/bin:/bin", "HOME": HOME, "USER": "user", **envs}
+        env = {"PATH": f"{node.parent}:/usr/local/bin:/usr/bin:/bin", "HOME": HOME, "USER": "user", **self.env, **envs}
         assignments = [f"{name}={value}" for name, value in env.items()]
         shell = ["/bin/sh", "-c", 'echo; cd "$0" && exec "$@"', cwd or HOME]
         program = ["/usr/bin/env", "-i", *assignments, cmd, *args]

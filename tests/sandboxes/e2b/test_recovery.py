@@ -126,6 +126,19 @@ async def test_a_command_that_waits_never_misses_a_file_while_its_sources_are_re
     assert "0\n" == (await sandbox.exec(waiting, on_output=ignore)).output
 
 
+async def test_a_command_is_not_started_ahead_where_it_would_take_the_last_of_the_memory(sandbox, cloud) -> None:
+    box = only(cloud)
+    (box.home / "small.cjs").write_text("require('os').freemem = () => 200 * 1024 * 1024;")
+    box.env = {"NODE_OPTIONS": f"--require {HOME}/small.cjs"}
+    command = Command(argv=("node", "-e", "setInterval(() => {}, 1000)"), deadline_s=0.5)
+    await sandbox.arm(command)
+    assert (await sandbox.exec(command, on_output=ignore)).timed_out  # it may be ordered before it is known not to wait
+    await sandbox.arm(command)
+    with anyio.fail_after(60):
+        while any(" run" in started.argv[-1] for started in box.commands.values()):
+            await anyio.lowlevel.checkpoint()
+
+
 async def test_a_command_does_not_begin_in_a_sandbox_that_was_not_made_ready(sandbox, cloud, store, request) -> None:
     await only(cloud).end()
     assert SCHEMA in [entry.path for entry in await sandbox.list()]
